@@ -1,0 +1,111 @@
+//! The settings that decisions depend on. Parsing and defaults from files belong to the programs.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether alignment blocks channels (C) or only counts barriers (D).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CheckpointMode {
+    /// Each input record affects state once.
+    #[default]
+    ExactlyOnce,
+    /// No channel is ever blocked; after a restore some records may count twice (D5).
+    AtLeastOnce,
+}
+
+/// When checkpoints are taken and given up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CheckpointConfig {
+    /// Exactly-once or at-least-once.
+    pub mode: CheckpointMode,
+    /// Time between two periodic triggers; `None` leaves only the final checkpoint.
+    pub interval: Option<Duration>,
+    /// A pending checkpoint older than this expires (G4).
+    pub timeout: Duration,
+    /// Least time from a completion to the next trigger (B3).
+    pub min_pause: Duration,
+    /// Checkpoints that may be pending at once, 1 to [`crate::limits::PENDING_CHECKPOINTS_MAX`] (B2).
+    pub max_concurrent: u32,
+    /// Counted failures in a row that are tolerated (G6).
+    pub tolerable_failures: u32,
+    /// Completed checkpoints to keep, at least 1 (H5).
+    pub retained: u32,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self {
+            mode: CheckpointMode::ExactlyOnce,
+            interval: Some(Duration::from_secs(1)),
+            timeout: Duration::from_secs(600),
+            min_pause: Duration::ZERO,
+            max_concurrent: 1,
+            tolerable_failures: 0,
+            retained: 1,
+        }
+    }
+}
+
+/// How often, and after which delay, a failed job starts again (O9).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RestartStrategy {
+    /// The first failure ends the job.
+    None,
+    /// At most `attempts` restarts, each after `delay`.
+    FixedDelay {
+        /// Restarts in all.
+        attempts: u32,
+        /// Time before each.
+        delay: Duration,
+    },
+    /// Restarts while at most `max_failures` fall within `interval`.
+    FailureRate {
+        /// Failures allowed within the interval.
+        max_failures: u32,
+        /// The sliding window.
+        interval: Duration,
+        /// Time before each restart.
+        delay: Duration,
+    },
+    /// Delays grow from `initial` by `multiplier_percent` to `max`, and reset after a stable period.
+    ExponentialDelay {
+        /// The first delay.
+        initial: Duration,
+        /// The longest delay.
+        max: Duration,
+        /// Growth of the delay in percent: 150 is Flink's 1.5.
+        multiplier_percent: u32,
+        /// Jitter in percent of the delay, drawn by the driver.
+        jitter_percent: u32,
+        /// Running this long without a failure resets the delay.
+        reset_after: Duration,
+    },
+}
+
+impl Default for RestartStrategy {
+    fn default() -> Self {
+        Self::ExponentialDelay {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            multiplier_percent: 150,
+            jitter_percent: 10,
+            reset_after: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How death is suspected (O1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HeartbeatConfig {
+    /// Time between two signs of life, in both directions.
+    pub interval: Duration,
+    /// Silence after which the other side is taken for dead.
+    pub timeout: Duration,
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self { interval: Duration::from_millis(500), timeout: Duration::from_millis(2500) }
+    }
+}

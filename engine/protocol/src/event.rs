@@ -1,0 +1,180 @@
+//! What a trace shows: one value for each thing that happened, under a stable name.
+//!
+//! Scenarios pin faults to these names, recovery traces print them, and `seawall-spec` judges their
+//! history. A name is a contract: renaming one breaks scenario files.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Attempt, AttemptId, ChannelId, CheckpointId, FencingToken, SessionId, WorkerId};
+use crate::message::DeclineReason;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident $({ $($field:ident: $type:ty),* $(,)? })? = $name:literal,)*) => {
+        /// One thing that happened in the engine.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Event {
+            $($(#[$doc])* $variant $({ $(#[doc = "See the variant."] $field: $type),* })?,)*
+        }
+
+        impl Event {
+            /// Every name, in the order of declaration; the legal values of `on.event` in scenarios.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// The stable name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant $({ $($field: _),* })? => $name,)* }
+            }
+        }
+    };
+}
+
+events! {
+    // The coordinator.
+    /// A leader starts: the store record was read and the new token is durable.
+    CoordinatorStarted { token: FencingToken, restored: Option<CheckpointId> } = "coordinator-started",
+    /// A worker's registration was accepted.
+    WorkerRegistered { worker: WorkerId, session: SessionId, slots: u32 } = "worker-registered",
+    /// A worker is taken for dead: silence, a broken connection, or a new session of the same worker.
+    WorkerLost { worker: WorkerId, session: SessionId, cause: String } = "worker-lost",
+    /// The job waits for slots.
+    WaitingForSlots { have: u32, need: u32 } = "waiting-for-slots",
+    /// An attempt is sent to the workers.
+    AttemptDeployed { attempt: Attempt, restore: Option<CheckpointId> } = "attempt-deployed",
+    /// Every subtask of the attempt is ready and told to start.
+    AttemptStarted { attempt: Attempt } = "attempt-started",
+    /// The attempt failed and is being cancelled.
+    AttemptFailed { attempt: Attempt, cause: String } = "attempt-failed",
+    /// The next attempt will start after a delay.
+    RestartScheduled { attempt: Attempt } = "restart-scheduled",
+    /// The restart strategy gave up, or the failure cannot be retried.
+    JobFailed { cause: String } = "job-failed",
+    /// The job reached its end and its result is durable.
+    JobFinished = "job-finished",
+    /// A checkpoint was started: its id is durably reserved and the sources were told.
+    CheckpointTriggered { checkpoint: CheckpointId, is_final: bool } = "checkpoint-triggered",
+    /// A trigger was put off or dropped.
+    TriggerSkipped { reason: SkipReason } = "trigger-skipped",
+    /// An ack was counted.
+    SnapshotAcked { attempt: AttemptId, checkpoint: CheckpointId } = "snapshot-acked",
+    /// An ack had no effect: late, duplicate, or of an unknown attempt (G1).
+    AckIgnored { attempt: AttemptId, checkpoint: CheckpointId, reason: AckAnswer } = "ack-ignored",
+    /// Every subtask acked; the manifest is being written.
+    CheckpointAcknowledged { checkpoint: CheckpointId } = "checkpoint-acknowledged",
+    /// The manifest is durable; the store record is being replaced.
+    ManifestWritten { checkpoint: CheckpointId } = "manifest-written",
+    /// The record is durable: the checkpoint is completed (H1).
+    CheckpointCompleted { checkpoint: CheckpointId } = "checkpoint-completed",
+    /// The checkpoint was given up.
+    CheckpointAborted { checkpoint: CheckpointId, reason: AbortReason } = "checkpoint-aborted",
+    /// The record could not be written; it is written again before anything is restored (H3).
+    RecordUncertain = "record-uncertain",
+    /// A checkpoint left the record and its files are being deleted (H6).
+    CheckpointSubsumed { checkpoint: CheckpointId } = "checkpoint-subsumed",
+    /// A message or timer that no longer means anything.
+    StaleInput { what: String } = "stale-input",
+
+    // A worker.
+    /// The worker process starts and looks for the coordinator.
+    WorkerStarted { worker: WorkerId, session: SessionId } = "worker-started",
+    /// The worker lost its coordinator and stops every subtask (P8).
+    CoordinatorLost { worker: WorkerId, cause: String } = "coordinator-lost",
+    /// An order with a foreign token was refused (A5).
+    OrderRefused { worker: WorkerId, token: FencingToken } = "order-refused",
+
+    // A subtask.
+    /// The subtask is restored and accepts connections.
+    SubtaskReady { attempt: AttemptId, restored: Option<CheckpointId> } = "subtask-ready",
+    /// The subtask processes records.
+    SubtaskStarted { attempt: AttemptId } = "subtask-started",
+    /// The subtask has read all input and emitted all it ever will.
+    SubtaskEnded { attempt: AttemptId } = "subtask-ended",
+    /// The subtask committed everything and stopped.
+    SubtaskFinished { attempt: AttemptId } = "subtask-finished",
+    /// The subtask stopped because it was told to.
+    SubtaskCancelled { attempt: AttemptId } = "subtask-cancelled",
+    /// The subtask failed.
+    SubtaskFailed { attempt: AttemptId, cause: String } = "subtask-failed",
+    /// The first barrier of a checkpoint arrived.
+    AlignmentStarted { attempt: AttemptId, checkpoint: CheckpointId } = "alignment-started",
+    /// A channel delivered its barrier and waits.
+    ChannelBlocked { attempt: AttemptId, checkpoint: CheckpointId, channel: ChannelId } = "channel-blocked",
+    /// A barrier that no longer means anything was passed over (C4).
+    BarrierIgnored { attempt: AttemptId, checkpoint: CheckpointId, channel: ChannelId } = "barrier-ignored",
+    /// Alignment was given up (C5, C6).
+    AlignmentAbandoned { attempt: AttemptId, checkpoint: CheckpointId } = "alignment-abandoned",
+    /// The barrier left on every output channel.
+    BarrierForwarded { attempt: AttemptId, checkpoint: CheckpointId } = "barrier-forwarded",
+    /// The synchronous part of the snapshot is done; the bytes are being written.
+    SnapshotTaken { attempt: AttemptId, checkpoint: CheckpointId } = "snapshot-taken",
+    /// The snapshot is durable.
+    SnapshotWritten { attempt: AttemptId, checkpoint: CheckpointId, bytes: u64 } = "snapshot-written",
+    /// The snapshot could not be written.
+    SnapshotFailed { attempt: AttemptId, checkpoint: CheckpointId, cause: String } = "snapshot-failed",
+    /// The subtask said no.
+    SnapshotDeclined { attempt: AttemptId, checkpoint: CheckpointId, reason: DeclineReason } = "snapshot-declined",
+    /// The sink made a transaction durable (K1).
+    TransactionPrecommitted { attempt: AttemptId, checkpoint: CheckpointId } = "transaction-precommitted",
+    /// The sink made a transaction visible (K2). `restored` when it was found in a restored snapshot (K4).
+    TransactionCommitted { attempt: AttemptId, checkpoint: CheckpointId, restored: bool } = "transaction-committed",
+    /// A commit failed and is tried again (K8).
+    CommitFailed { attempt: AttemptId, checkpoint: CheckpointId, cause: String } = "commit-failed",
+    /// The sink removed transactions that belong to no restored snapshot (K5).
+    LingeringAborted { attempt: AttemptId, transactions: u32 } = "lingering-aborted",
+}
+
+/// The answer to an ack; total (G1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AckAnswer {
+    /// Counted.
+    Success,
+    /// Counted before; no effect.
+    Duplicate,
+    /// The attempt is not in the checkpoint's plan.
+    Unknown,
+    /// The checkpoint is not pending: expired, aborted, completed or never triggered.
+    Discarded,
+}
+
+/// Why a trigger did not start a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// Not all subtasks run (B9).
+    NotAllRequiredTasksRunning,
+    /// As many are pending as may be (B2).
+    TooManyPending,
+    /// The last completion is too recent (B3).
+    MinimumTimeBetweenCheckpoints,
+    /// A trigger is in progress (B1).
+    TriggerInProgress,
+    /// All subtasks ended and the final checkpoint is on its way.
+    FinalPending,
+}
+
+/// Why a checkpoint was given up (S3; names from Flink's `CheckpointFailureReason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AbortReason {
+    /// Not all acks came within the timeout. Counted (G6).
+    Expired,
+    /// A subtask declined. Counted.
+    Declined,
+    /// A subtask could not write its snapshot. Counted.
+    AsyncException,
+    /// The manifest or the record could not be written. Counted.
+    FinalizeFailure,
+    /// A newer one completed. Not counted.
+    Subsumed,
+    /// The attempt ended. Not counted.
+    JobFailover,
+}
+
+impl AbortReason {
+    /// Whether it counts against the failure budget (G6).
+    pub fn is_counted(self) -> bool {
+        match self {
+            Self::Expired | Self::Declined | Self::AsyncException | Self::FinalizeFailure => true,
+            Self::Subsumed | Self::JobFailover => false,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What coordinator and workers say to each other. Carried in order over one connection (A7).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId};
+use crate::record::SnapshotHandle;
+
+/// From a worker to the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ToCoordinator {
+    /// The first message on a connection.
+    Register {
+        /// Who.
+        worker: WorkerId,
+        /// Which life of it.
+        session: SessionId,
+        /// Subtasks of each chain it has room for.
+        slots: u32,
+    },
+    /// A sign of life (O1).
+    Heartbeat,
+    /// The subtask's state is restored and its inputs accept connections.
+    Ready(AttemptId),
+    /// The subtask has read all its input and emitted all it ever will; it still takes barriers.
+    Ended(AttemptId),
+    /// The subtask committed everything and stopped.
+    Finished(AttemptId),
+    /// The subtask stopped because it was told to.
+    Cancelled(AttemptId),
+    /// The subtask failed.
+    Failed {
+        /// Which execution.
+        attempt: AttemptId,
+        /// Why, for people.
+        cause: String,
+        /// Whether another attempt could succeed (O9).
+        fatal: bool,
+    },
+    /// The subtask's snapshot is durable (F7).
+    Ack {
+        /// Which execution.
+        attempt: AttemptId,
+        /// For which checkpoint.
+        checkpoint: CheckpointId,
+        /// Where it is.
+        snapshot: SnapshotHandle,
+    },
+    /// The subtask cannot take part in the checkpoint.
+    Decline {
+        /// Which execution.
+        attempt: AttemptId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Why.
+        reason: DeclineReason,
+    },
+}
+
+/// From the coordinator to a worker. Each carries the leader's token; a worker refuses any other (A5).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ToWorker {
+    /// The leadership that speaks.
+    pub token: FencingToken,
+    /// What it says.
+    pub order: Order,
+}
+
+/// What a leader orders a worker to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Order {
+    /// The registration is accepted; the answer to `Register`.
+    Registered,
+    /// A sign of life (O1).
+    Heartbeat,
+    /// Create these subtasks, restored from the checkpoint or from the beginning.
+    Deploy(Deployment),
+    /// Every subtask of the attempt is ready: connect the channels and process.
+    Start(Attempt),
+    /// Stop every subtask of the attempt and answer `Cancelled` for each.
+    Cancel(Attempt),
+    /// Take a checkpoint; sent to source subtasks only (B11).
+    Trigger {
+        /// For this attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The checkpoint is completed: its record is durable (H1).
+    Completed {
+        /// For this attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The checkpoint was given up.
+    Aborted {
+        /// For this attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+}
+
+/// One worker's part of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The checkpoint to restore, the same for all subtasks (O7); `None` starts from the beginning (O10).
+    pub restore: Option<CheckpointId>,
+    /// The subtasks of this worker.
+    pub subtasks: Vec<SubtaskId>,
+    /// Where every subtask of the job runs, in ascending order.
+    pub locations: Vec<(SubtaskId, WorkerId)>,
+}
+
+/// Why a subtask declined (S3; names from Flink's `CheckpointFailureReason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum DeclineReason {
+    /// A newer barrier arrived before this one aligned (C5).
+    Subsumed,
+    /// The snapshot could not be written.
+    AsyncException,
+    /// The subtask is not running.
+    NotRunning,
+}

@@ -1,0 +1,32 @@
+//! The programming model: a typed [`Job`] of sources, operators and sinks, fused into chains at
+//! compile time.
+//!
+//! ```text
+//! source -> map -> filter -> [ hash ] -> keyed process -> map -> sink
+//! \______ one chain _______/  edge     \________ one chain _______/
+//! ```
+//!
+//! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
+//! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
+//!
+//! Deliberately absent: time, windows and every state but one value per key; barriers and
+//! checkpoints, which belong to the runtime and the protocol.
+
+pub mod batch;
+pub mod chain;
+pub mod error;
+pub mod job;
+pub mod key;
+pub mod operator;
+pub mod record;
+pub mod sink;
+pub mod source;
+pub mod state;
+pub mod stream;
+
+pub use error::{ConnectorError, StreamError};
+pub use key::Key;
+pub use operator::{Collect, KeyedProcess};
+pub use record::Record;
+pub use sink::{Sink, SinkContext, SinkWriter};
+pub use source::{Progress, Source, SourceReader};

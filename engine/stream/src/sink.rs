@@ -1,0 +1,76 @@
+//! Sinks: output in transactions, each visible as a whole, once its checkpoint is completed.
+
+use async_trait::async_trait;
+use seawall_env::Env;
+use seawall_protocol::{AttemptId, CheckpointId};
+
+use crate::error::ConnectorError;
+use crate::record::Record;
+
+/// A transactional output. The value is a description; writers do the work.
+#[async_trait]
+pub trait Sink: Clone + Send + Sync + 'static {
+    /// What it takes.
+    type Record: Record;
+    /// Writes it.
+    type Writer: SinkWriter<Record = Self::Record>;
+
+    /// Opens a writer. Nothing of an earlier attempt is touched before the first call on the writer.
+    ///
+    /// # Errors
+    /// When the output cannot be prepared.
+    async fn open(&self, context: SinkContext) -> Result<Self::Writer, ConnectorError>;
+}
+
+/// Who writes.
+#[derive(Clone)]
+pub struct SinkContext {
+    /// The world.
+    pub env: Env,
+    /// Which execution of which subtask. Names of uncommitted output contain both, so that a zombie
+    /// never writes to its successor's output (K6); names of committed output contain no attempt.
+    pub attempt: AttemptId,
+}
+
+/// Writes the transactions of one sink subtask.
+///
+/// A transaction is known by its committable: bytes that are stored in the snapshot and suffice to
+/// commit it from any other process.
+#[async_trait]
+pub trait SinkWriter: Send + 'static {
+    /// What it takes.
+    type Record: Record;
+
+    /// Adds to the open transaction, in memory. Called once a record; must not block.
+    fn write(&mut self, record: Self::Record);
+
+    /// Moves what is in memory towards the disk; called after each batch, cheap when there is little.
+    ///
+    /// # Errors
+    /// When the output cannot be written; the attempt fails.
+    async fn flush(&mut self) -> Result<(), ConnectorError>;
+
+    /// Makes the open transaction durable under the name of `checkpoint` and opens the next one (K1).
+    /// `None` when nothing was written since the last one.
+    ///
+    /// # Errors
+    /// When the output cannot be made durable; the attempt fails.
+    async fn pre_commit(
+        &mut self,
+        checkpoint: CheckpointId,
+    ) -> Result<Option<Vec<u8>>, ConnectorError>;
+
+    /// Makes a transaction visible. Idempotent: "already visible" is success (K4). A transaction that is
+    /// neither there nor visible is an error, never silently success (X3).
+    ///
+    /// # Errors
+    /// When it cannot be made visible; `is_fatal` when trying again cannot help.
+    async fn commit(&mut self, committable: &[u8]) -> Result<(), ConnectorError>;
+
+    /// Removes every uncommitted transaction of earlier attempts of this subtask that is not in `keep`
+    /// (K5), and returns how many.
+    ///
+    /// # Errors
+    /// When they cannot be listed or removed.
+    async fn abort_lingering(&mut self, keep: &[Vec<u8>]) -> Result<u32, ConnectorError>;
+}
