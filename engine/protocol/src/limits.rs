@@ -30,6 +30,8 @@ pub const KEY_GROUPS_DEFAULT_MIN: u32 = 1 << 7;
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause before a store record whose write was uncertain is written again.
 pub const RECORD_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Pause of a worker that lost its coordinator before it connects again.
+pub const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 const _: () = assert!(KEY_GROUPS_DEFAULT_MIN <= KEY_GROUPS_MAX);
 const _: () = assert!(PENDING_CHECKPOINTS_MAX <= TRACKED_BARRIERS_MAX);

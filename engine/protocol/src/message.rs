@@ -94,6 +94,9 @@ pub enum Order {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// Whether every subtask had ended before it was triggered, so that nothing is left to do
+        /// after it (N4). Only the coordinator knows.
+        is_final: bool,
     },
     /// The checkpoint was given up.
     Aborted {

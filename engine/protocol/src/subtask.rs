@@ -68,6 +68,9 @@ pub enum Input {
     Completed {
         /// Which checkpoint.
         checkpoint: CheckpointId,
+        /// Whether every subtask had ended before it was triggered: the subtask finishes once its
+        /// transactions are committed (N3, N4).
+        is_final: bool,
     },
     /// The checkpoint was given up.
     Aborted(CheckpointId),

@@ -82,6 +82,8 @@ pub enum Effect {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+        /// Whether it is the job's last one (N4).
+        is_final: bool,
     },
     /// Hand to all the attempt's subtasks.
     Aborted {
