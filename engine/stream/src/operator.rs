@@ -9,6 +9,17 @@ pub trait Collect<T> {
     fn push(&mut self, record: T);
 }
 
+/// A function from one record to any number of records.
+pub trait FlatMap: Clone + Send + Sync + 'static {
+    /// What it receives.
+    type In: Record;
+    /// What it emits.
+    type Out: Record;
+
+    /// Handles one record.
+    fn apply(&mut self, record: Self::In, out: &mut impl Collect<Self::Out>);
+}
+
 /// A function over a keyed stream with one value of state per key.
 ///
 /// The state of a fresh key is `None`, never a default that hides a bug; setting it to `None` removes it.

@@ -1,1 +1,198 @@
-//! (skeleton)
+//! Streams: what a user composes.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use seawall_protocol::OperatorId;
+
+use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
+use crate::job::{Enumerate, JobBuilder, Operator, Pattern};
+use crate::key::Key;
+use crate::operator::{FlatMap, KeyedProcess};
+use crate::pipe::{EdgePipe, FilterPipe, FlatMapPipe, KeyedPipe, MapPipe, Pipe, SplitPipe};
+use crate::record::Record;
+use crate::sink::Sink;
+
+/// Records of type `T`, produced by the chain `P` that is still open at its end.
+#[must_use = "a stream that ends nowhere makes `build` panic"]
+pub struct Stream<T, P> {
+    pub(crate) builder: JobBuilder,
+    pub(crate) operator: OperatorId,
+    pub(crate) names: Vec<String>,
+    pub(crate) inputs: Vec<EdgeId>,
+    pub(crate) enumerate: Option<Enumerate>,
+    pub(crate) pipe: P,
+    pub(crate) record: PhantomData<fn() -> T>,
+}
+
+impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
+    /// Applies `apply` to each record.
+    pub fn map<U, F>(self, name: &str, apply: F) -> Stream<U, MapPipe<P, F>>
+    where
+        U: Record,
+        F: Fn(T) -> U + Clone + Send + Sync + 'static,
+    {
+        self.extend(name, |pipe| MapPipe { pipe, apply })
+    }
+
+    /// Keeps the records that `keep` accepts.
+    pub fn filter<F>(self, name: &str, keep: F) -> Stream<T, FilterPipe<P, F>>
+    where
+        F: Fn(&T) -> bool + Clone + Send + Sync + 'static,
+    {
+        self.extend(name, |pipe| FilterPipe { pipe, keep })
+    }
+
+    /// Turns each record into any number of records.
+    pub fn flat_map<F>(self, name: &str, apply: F) -> Stream<F::Out, FlatMapPipe<P, F>>
+    where
+        F: FlatMap<In = T>,
+    {
+        self.extend(name, |pipe| FlatMapPipe { pipe, apply })
+    }
+
+    /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
+    pub fn split<U, S, F>(
+        self,
+        name: &str,
+        side_name: &str,
+        apply: F,
+    ) -> (Stream<U, SplitPipe<P, F, S>>, Stream<S, EdgePipe<S>>)
+    where
+        U: Record,
+        S: Record,
+        F: Fn(T) -> Result<U, S> + Clone + Send + Sync + 'static,
+    {
+        let side = self.builder.graph.borrow_mut().add_edge::<S>(Pattern::AllToAll);
+        let side_stream = head(&self.builder, side_name, vec![side], EdgePipe(PhantomData));
+        let main =
+            self.extend(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
+        (main, side_stream)
+    }
+
+    /// Groups records by key. The next operator has state per key.
+    pub fn key_by<K, F>(self, key: F) -> KeyedStream<T, P, F>
+    where
+        K: Key,
+        F: Fn(&T) -> K + Clone + Send + Sync + 'static,
+    {
+        KeyedStream { stream: self, key }
+    }
+
+    /// Spreads records evenly over the subtasks of what follows.
+    pub fn rebalance(self, name: &str) -> Stream<T, EdgePipe<T>> {
+        let builder = self.builder.clone();
+        let edge = self.into_edge(Pattern::AllToAll, |edge, place| {
+            Router::new(edge, RoundRobin::new(place), place.parallelism as usize)
+        });
+        head(&builder, name, vec![edge], EdgePipe(PhantomData))
+    }
+
+    /// Merges two streams; the order between them is not fixed.
+    pub fn union<Q: Pipe<Out = T>>(
+        self,
+        name: &str,
+        other: Stream<T, Q>,
+    ) -> Stream<T, EdgePipe<T>> {
+        let builder = self.builder.clone();
+        let forward = |edge, _| Router::new(edge, Forward, 1);
+        let first = self.into_edge(Pattern::Forward, forward);
+        let second = other.into_edge(Pattern::Forward, forward);
+        head(&builder, name, vec![first, second], EdgePipe(PhantomData))
+    }
+
+    /// Ends the stream in a sink.
+    pub fn sink<S: Sink<Record = T>>(mut self, name: &str, sink: S) {
+        self.names.push(name.to_owned());
+        let pipe = self.pipe.clone();
+        self.finish(true, move |place| pipe.fuse(place, SinkTail::new(sink.clone())));
+    }
+
+    fn extend<U, Q>(self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
+        let mut names = self.names;
+        names.push(name.to_owned());
+        Stream {
+            builder: self.builder,
+            operator: self.operator,
+            names,
+            inputs: self.inputs,
+            enumerate: self.enumerate,
+            pipe: extend(self.pipe),
+            record: PhantomData,
+        }
+    }
+
+    fn into_edge<R, M>(self, pattern: Pattern, router: M) -> EdgeId
+    where
+        R: crate::pipe::Next<T>,
+        M: Fn(EdgeId, Place) -> R + Send + Sync + 'static,
+    {
+        let edge = {
+            let mut graph = self.builder.graph.borrow_mut();
+            let edge = graph.add_edge::<T>(pattern);
+            graph.edges[edge.0 as usize].from = Some(self.operator);
+            edge
+        };
+        let pipe = self.pipe.clone();
+        self.finish(false, move |place| pipe.fuse(place, router(edge, place)));
+        edge
+    }
+
+    /// Registers the chain, now that its end is known.
+    fn finish(self, has_sink: bool, build: impl Fn(Place) -> Chain + Send + Sync + 'static) {
+        let mut graph = self.builder.graph.borrow_mut();
+        for side in self.pipe.side_edges() {
+            graph.edges[side.0 as usize].from = Some(self.operator);
+        }
+        let operator = Operator {
+            id: self.operator,
+            name: self.names[0].clone(),
+            label: self.names.join(" -> "),
+            inputs: self.inputs,
+            has_sink,
+            enumerate: self.enumerate,
+            build: Arc::new(build),
+        };
+        graph.operators[self.operator.0 as usize] = Some(operator);
+    }
+}
+
+/// A chain that begins with the records of `inputs`.
+fn head<T, P>(builder: &JobBuilder, name: &str, inputs: Vec<EdgeId>, pipe: P) -> Stream<T, P> {
+    let mut graph = builder.graph.borrow_mut();
+    let operator = graph.reserve_operator();
+    for edge in &inputs {
+        graph.edges[edge.0 as usize].to = Some(operator);
+    }
+    Stream {
+        builder: builder.clone(),
+        operator,
+        names: vec![name.to_owned()],
+        inputs,
+        enumerate: None,
+        pipe,
+        record: PhantomData,
+    }
+}
+
+/// A stream grouped by key.
+pub struct KeyedStream<T, P, F> {
+    stream: Stream<T, P>,
+    key: F,
+}
+
+impl<T: Record, P: Pipe<Out = T>, F> KeyedStream<T, P, F> {
+    /// Processes each record with the state of its key.
+    pub fn process<Q>(self, name: &str, process: Q) -> Stream<Q::Out, KeyedPipe<Q, F>>
+    where
+        Q: KeyedProcess<In = T>,
+        F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
+    {
+        let builder = self.stream.builder.clone();
+        let key = self.key.clone();
+        let edge = self.stream.into_edge(Pattern::AllToAll, move |edge, place: Place| {
+            Router::new(edge, Hash::new(key.clone(), place), place.parallelism as usize)
+        });
+        head(&builder, name, vec![edge], KeyedPipe { process, key: self.key })
+    }
+}
