@@ -1,1 +1,23 @@
-//! (skeleton)
+//! The runtime: what turns a job and the protocol's decisions into running subtasks and durable bytes.
+//!
+//! Everything here stands on [`seawall_env::Env`] and on nothing else; only `tokio_env` knows tokio.
+//!
+//! Deliberately absent: decisions that exactly-once depends on. They are in `seawall-protocol`.
+
+// Durable bytes.
+pub mod storage; // checkpoints: record, snapshots, manifests
+
+// Where records come from and go to.
+pub mod connectors; // files and generated records
+
+// Drivers of the cores.
+pub mod timers; // named timers on the clock
+
+// Worlds.
+pub mod contract; // what every Env must do, as checks that any test can call
+pub mod tokio_env; // the production Env
+
+// What went wrong, for the caller.
+pub mod error;
+
+pub use error::RuntimeError;

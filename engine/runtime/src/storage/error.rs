@@ -1,0 +1,158 @@
+//! What can be wrong with checkpoint storage, told so that someone can act on it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::storage::format::Kind;
+
+/// A file of checkpoint storage could not be written, read or believed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The disk said no. After a failed write it is unknown whether it took effect (H3).
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the disk said.
+        source: io::Error,
+    },
+    /// The file begins like something else.
+    #[error(
+        "{} is not a {expected} of seawall: its first bytes are foreign\n\
+         hint: restore the file from a copy, or name another directory",
+        path.display()
+    )]
+    WrongKind {
+        /// Which file.
+        path: PathBuf,
+        /// What it should be.
+        expected: Kind,
+    },
+    /// The file ends before its payload does.
+    #[error(
+        "{} is short: {found} of {expected} bytes\n\
+         hint: the disk lost the end of the file; restore it from a copy",
+        path.display()
+    )]
+    Short {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes it has.
+        found: u64,
+    },
+    /// The length in the file and the length of the file disagree.
+    #[error(
+        "{} is torn: {found} bytes where {expected} belong\n\
+         hint: the file was overwritten or its length was damaged; restore it from a copy",
+        path.display()
+    )]
+    Torn {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes it has.
+        found: u64,
+    },
+    /// The bytes are not the ones that were written.
+    #[error(
+        "{} is damaged: checksum {found:08x} where {expected:08x} belongs\n\
+         hint: the disk changed the file; restore it from a copy",
+        path.display()
+    )]
+    Checksum {
+        /// Which file.
+        path: PathBuf,
+        /// As written.
+        expected: u32,
+        /// As computed.
+        found: u32,
+    },
+    /// A later program wrote the file.
+    #[error(
+        "{} was written by format {found}, this program reads up to {supported}\n\
+         hint: use the version of seawall that wrote it, or a newer one",
+        path.display()
+    )]
+    NewerFormat {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u16,
+        /// The newest format known here.
+        supported: u16,
+    },
+    /// The checksum is right and the payload still makes no sense.
+    #[error("{} has an unreadable payload: {reason}", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A value has no encoding.
+    #[error("cannot encode {}: {reason}", path.display())]
+    Encode {
+        /// For which file.
+        path: PathBuf,
+        /// What the encoder said.
+        reason: String,
+    },
+    /// The file is intact and belongs somewhere else.
+    #[error(
+        "{} holds {found} where {expected} belongs\n\
+         hint: the file was moved or copied over another; restore it from a copy",
+        path.display()
+    )]
+    Misplaced {
+        /// Which file.
+        path: PathBuf,
+        /// What its name promises.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The directory belongs to another job.
+    #[error(
+        "{} belongs to another job: {found}, not {expected}\n\
+         hint: give each job its own directory, or run the job with the options it was started with",
+        path.display()
+    )]
+    OtherJob {
+        /// Which file says so.
+        path: PathBuf,
+        /// The job that was asked for.
+        expected: String,
+        /// The job that is there.
+        found: String,
+    },
+    /// The checkpoint was taken by a differently built or scaled job.
+    #[error(
+        "checkpoint in {} does not fit the job: {difference}\n\
+         hint: run the job as it was when the checkpoint was taken, or start it in a new directory",
+        path.display()
+    )]
+    Incompatible {
+        /// The manifest.
+        path: PathBuf,
+        /// The first difference.
+        difference: String,
+    },
+}
+
+impl StorageError {
+    /// Wraps an I/O error with what was tried on which path.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether the disk says that there is no such file.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}

@@ -1,0 +1,234 @@
+//! The bytes of every file in checkpoint storage.
+//!
+//! ```text
+//! magic (8)   format (2)   payload length (8)   payload (postcard)   CRC-32 of all before (4)
+//! ```
+//!
+//! Numbers are little-endian. A file that was cut, torn or changed anywhere is an error and never a
+//! wrong value (R2): the CRC covers the header too, and the length must fit exactly.
+//!
+//! Deliberately absent: repair, and protection against someone who forges checksums.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::storage::error::StorageError;
+
+/// The newest format that this program writes and reads.
+pub const FORMAT: u16 = 1;
+
+const HEADER: usize = 8 + 2 + 8;
+const TRAILER: usize = 4;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The store record.
+    Record,
+    /// One subtask's snapshot.
+    Snapshot,
+    /// A checkpoint's manifest.
+    Manifest,
+}
+
+impl Kind {
+    const fn magic(self) -> [u8; 8] {
+        match self {
+            Self::Record => *b"swRECORD",
+            Self::Snapshot => *b"swSNAPSH",
+            Self::Manifest => *b"swMANIFE",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Record => "store record",
+            Self::Snapshot => "snapshot",
+            Self::Manifest => "manifest",
+        })
+    }
+}
+
+/// The bytes of a whole file. `path` is for the error only.
+///
+/// # Errors
+/// When the value has no encoding.
+pub fn encode<T: Serialize>(kind: Kind, value: &T, path: &Path) -> Result<Vec<u8>, StorageError> {
+    let mut header = Vec::with_capacity(256);
+    header.extend_from_slice(&kind.magic());
+    header.extend_from_slice(&FORMAT.to_le_bytes());
+    header.extend_from_slice(&[0; 8]);
+    let mut bytes = postcard::to_extend(value, header)
+        .map_err(|error| StorageError::Encode { path: path.into(), reason: error.to_string() })?;
+    let payload = (bytes.len() - HEADER) as u64;
+    bytes[10..HEADER].copy_from_slice(&payload.to_le_bytes());
+    let checksum = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    Ok(bytes)
+}
+
+/// The checksum that `encode` appended: the CRC-32 of everything before it.
+pub fn checksum_of(bytes: &[u8]) -> u32 {
+    assert!(bytes.len() >= TRAILER, "{} bytes are no file", bytes.len());
+    u32::from_le_bytes(bytes[bytes.len() - TRAILER..].try_into().expect("four bytes"))
+}
+
+/// The value in the bytes of a whole file.
+///
+/// # Errors
+/// One variant for each thing that can be wrong; each names `path`.
+pub fn decode<T: DeserializeOwned>(
+    kind: Kind,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<T, StorageError> {
+    let path = || path.to_path_buf();
+    let found = bytes.len() as u64;
+    let least = HEADER + TRAILER;
+
+    let magic = kind.magic();
+    let seen = bytes.len().min(magic.len());
+    if bytes[..seen] != magic[..seen] {
+        return Err(StorageError::WrongKind { path: path(), expected: kind });
+    }
+    if bytes.len() < least {
+        return Err(StorageError::Short { path: path(), expected: least as u64, found });
+    }
+    let format = u16::from_le_bytes(bytes[8..10].try_into().expect("two bytes"));
+    if format > FORMAT {
+        return Err(StorageError::NewerFormat { path: path(), found: format, supported: FORMAT });
+    }
+    let payload = u64::from_le_bytes(bytes[10..HEADER].try_into().expect("eight bytes"));
+    let expected = payload.saturating_add(least as u64);
+    if found < expected {
+        return Err(StorageError::Short { path: path(), expected, found });
+    }
+    if found > expected {
+        return Err(StorageError::Torn { path: path(), expected, found });
+    }
+
+    let (body, _) = bytes.split_at(bytes.len() - TRAILER);
+    let (expected, computed) = (checksum_of(bytes), crc32fast::hash(body));
+    if expected != computed {
+        return Err(StorageError::Checksum { path: path(), expected, found: computed });
+    }
+    if format == 0 {
+        return Err(StorageError::Malformed { path: path(), reason: "format 0".into() });
+    }
+    match postcard::take_from_bytes(&body[HEADER..]) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(StorageError::Malformed {
+            path: path(),
+            reason: format!("{} bytes are left over", rest.len()),
+        }),
+        Err(error) => Err(StorageError::Malformed { path: path(), reason: error.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path() -> &'static Path {
+        Path::new("chk-7/manifest")
+    }
+
+    fn file() -> Vec<u8> {
+        encode(Kind::Manifest, &(7_u64, "keyed-count".to_owned(), vec![1_u8, 2, 3]), path())
+            .unwrap()
+    }
+
+    fn read(kind: Kind, bytes: &[u8]) -> Result<(u64, String, Vec<u8>), StorageError> {
+        decode(kind, bytes, path())
+    }
+
+    #[test]
+    fn a_file_cut_at_any_length_is_refused() {
+        let file = file();
+        for length in 0..file.len() {
+            let error = read(Kind::Manifest, &file[..length]).unwrap_err();
+            assert!(matches!(error, StorageError::Short { .. }), "{length}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_is_refused() {
+        let file = file();
+        for position in 0..file.len() {
+            for flip in 1..=u8::MAX {
+                let mut file = file.clone();
+                file[position] ^= flip;
+                read(Kind::Manifest, &file).unwrap_err();
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_bytes_behind_its_end_is_refused() {
+        let mut file = file();
+        file.push(0);
+        let error = read(Kind::Manifest, &file).unwrap_err();
+        assert!(matches!(error, StorageError::Torn { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_told_apart() {
+        let error = read(Kind::Snapshot, &file()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "chk-7/manifest is not a snapshot of seawall: its first bytes are foreign\n\
+             hint: restore the file from a copy, or name another directory"
+        );
+    }
+
+    #[test]
+    fn a_file_of_a_newer_format_is_told_apart() {
+        let mut file = file();
+        file[8..10].copy_from_slice(&2_u16.to_le_bytes());
+        assert_eq!(
+            read(Kind::Manifest, &file).unwrap_err().to_string(),
+            "chk-7/manifest was written by format 2, this program reads up to 1\n\
+             hint: use the version of seawall that wrote it, or a newer one"
+        );
+    }
+
+    #[test]
+    fn a_payload_of_another_type_is_refused() {
+        let error = decode::<u8>(Kind::Manifest, &file(), path()).unwrap_err();
+        assert!(matches!(error, StorageError::Malformed { .. }), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(
+            value: (u64, String, Vec<u8>)
+        ) {
+            let bytes = encode(Kind::Record, &value, path()).unwrap();
+            prop_assert_eq!(read(Kind::Record, &bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn a_damaged_file_is_never_a_wrong_value(
+            value: (u64, String, Vec<u8>),
+            position: prop::sample::Index,
+            length: prop::sample::Index,
+            byte: u8,
+        ) {
+            let whole = encode(Kind::Record, &value, path()).unwrap();
+            let mut damaged = whole.clone();
+            let at = position.index(damaged.len());
+            damaged[at] = byte;
+            damaged.truncate(length.index(whole.len()) + 1);
+            if damaged != whole {
+                prop_assert!(read(Kind::Record, &damaged).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The manifest: what belongs to a checkpoint, and to which job the checkpoint belongs (H8).
+
+use std::path::Path;
+
+use seawall_env::Disk;
+use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::{CheckpointId, JobId, OperatorId};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::error::StorageError;
+use crate::storage::format::{self, Kind};
+use crate::storage::{durable, layout};
+
+/// A checkpoint's table of contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The job.
+    pub job: JobId,
+    /// The job's name, for people.
+    pub job_name: String,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Every operator chain of the job, ascending.
+    pub operators: Vec<OperatorInfo>,
+    /// Every subtask's snapshot, ascending.
+    pub snapshots: Vec<SnapshotHandle>,
+}
+
+/// One operator chain as it was when the checkpoint was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorInfo {
+    /// Which.
+    pub id: OperatorId,
+    /// Its name, for people.
+    pub name: String,
+    /// How many subtasks it has.
+    pub parallelism: u32,
+    /// How many key groups its keyed state is divided into (M3).
+    pub key_groups: u32,
+}
+
+/// Writes the manifest. It is durable when this returns.
+///
+/// # Errors
+/// When any step fails; then it is unknown whether the file is there.
+pub async fn write(disk: &dyn Disk, root: &Path, manifest: &Manifest) -> Result<(), StorageError> {
+    let path = layout::manifest(root, manifest.checkpoint);
+    let bytes = format::encode(Kind::Manifest, manifest, &path)?;
+    durable::replace(disk, &layout::temporary(&path), &path, &bytes).await
+}
+
+/// Reads the manifest of the checkpoint.
+///
+/// # Errors
+/// When it is missing or cannot be believed.
+pub async fn read(
+    disk: &dyn Disk,
+    root: &Path,
+    checkpoint: CheckpointId,
+) -> Result<Manifest, StorageError> {
+    let path = layout::manifest(root, checkpoint);
+    let bytes = durable::read(disk, &path).await?;
+    let manifest: Manifest = format::decode(Kind::Manifest, &bytes, &path)?;
+    if manifest.checkpoint == checkpoint {
+        Ok(manifest)
+    } else {
+        Err(StorageError::Misplaced {
+            path,
+            expected: format!("the manifest of checkpoint {checkpoint}"),
+            found: format!("the manifest of checkpoint {}", manifest.checkpoint),
+        })
+    }
+}
+
+impl Manifest {
+    /// Whether a job built like this can continue from the checkpoint.
+    ///
+    /// # Errors
+    /// `OtherJob`, or `Incompatible` with the first difference.
+    pub fn check_compatible(
+        &self,
+        root: &Path,
+        job: JobId,
+        job_name: &str,
+        operators: &[OperatorInfo],
+    ) -> Result<(), StorageError> {
+        let path = layout::manifest(root, self.checkpoint);
+        if self.job != job {
+            return Err(StorageError::OtherJob {
+                path,
+                expected: format!("{job_name} ({job})"),
+                found: format!("{} ({})", self.job_name, self.job),
+            });
+        }
+        match self.difference(operators) {
+            None => Ok(()),
+            Some(difference) => Err(StorageError::Incompatible { path, difference }),
+        }
+    }
+
+    fn difference(&self, operators: &[OperatorInfo]) -> Option<String> {
+        for (then, now) in self.operators.iter().zip(operators) {
+            if (then.id, &then.name) != (now.id, &now.name) {
+                let (then, now) = (&then.name, &now.name);
+                return Some(format!("operator {then} was where operator {now} is now"));
+            }
+            let name = &now.name;
+            if then.parallelism != now.parallelism {
+                let (then, now) = (then.parallelism, now.parallelism);
+                return Some(format!("{name} had parallelism {then}, and has {now} now"));
+            }
+            if then.key_groups != now.key_groups {
+                let (then, now) = (then.key_groups, now.key_groups);
+                return Some(format!("{name} had {then} key groups, and has {now} now"));
+            }
+        }
+        let (then, now) = (self.operators.len(), operators.len());
+        (then != now).then(|| format!("the job had {then} operator chains, and has {now} now"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator(id: u32, name: &str, parallelism: u32) -> OperatorInfo {
+        OperatorInfo { id: OperatorId(id), name: name.into(), parallelism, key_groups: 128 }
+    }
+
+    fn check(job: u64, operators: &[OperatorInfo]) -> String {
+        let manifest = Manifest {
+            job: JobId(1),
+            job_name: "keyed-count".into(),
+            checkpoint: CheckpointId(7),
+            operators: vec![operator(0, "lines", 2), operator(1, "count", 4)],
+            snapshots: Vec::new(),
+        };
+        let checked =
+            manifest.check_compatible(Path::new("data"), JobId(job), "keyed-count", operators);
+        checked.map_or_else(|error| error.to_string(), |()| "fits".into())
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_same_job_fits() {
+        assert_eq!(check(1, &[operator(0, "lines", 2), operator(1, "count", 4)]), "fits");
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_job_is_refused() {
+        assert_eq!(
+            check(2, &[]),
+            "data/chk-7/manifest belongs to another job: keyed-count (0000000000000001), \
+             not keyed-count (0000000000000002)\n\
+             hint: give each job its own directory, or run the job with the options it was started with"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_parallelism_is_refused() {
+        assert_eq!(
+            check(1, &[operator(0, "lines", 2), operator(1, "count", 8)]),
+            "checkpoint in data/chk-7/manifest does not fit the job: \
+             count had parallelism 4, and has 8 now\n\
+             hint: run the job as it was when the checkpoint was taken, or start it in a new directory"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_of_other_operators_is_refused() {
+        let one = check(1, &[operator(0, "lines", 2)]);
+        assert!(one.contains("the job had 2 operator chains, and has 1 now"), "{one}");
+        let other = check(1, &[operator(0, "words", 2), operator(1, "count", 4)]);
+        assert!(other.contains("operator lines was where operator words is now"), "{other}");
+    }
+}

@@ -1,0 +1,103 @@
+//! One subtask's snapshot on disk.
+
+use std::path::Path;
+
+use seawall_env::Disk;
+use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::storage::error::StorageError;
+use crate::storage::format::{self, Kind};
+use crate::storage::{bytes, durable, layout};
+
+/// What one subtask must know to continue behind the cut of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The operator's name, for people.
+    pub operator: String,
+    /// Whose state.
+    pub subtask: SubtaskId,
+    /// Which execution wrote it.
+    pub attempt: Attempt,
+    /// For which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Whether the subtask had read all its input and emitted all it ever will.
+    pub is_ended: bool,
+    /// The source's splits with their positions, each encoded by the source.
+    pub splits: Vec<Vec<u8>>,
+    /// Keyed state, ascending by key group; key groups without state are absent.
+    pub keyed: Vec<KeyedSection>,
+    /// Transactions not known to be committed, ascending, each with its committable (K4).
+    pub transactions: Vec<(CheckpointId, Vec<u8>)>,
+}
+
+/// The keyed state of one key group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedSection {
+    /// Which key group.
+    pub key_group: u32,
+    /// How many keys have state.
+    pub entries: u64,
+    /// Keys and values, encoded by the state backend.
+    #[serde(with = "bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// Writes the snapshot. It is durable when this returns, so the ack may leave (F7).
+///
+/// # Errors
+/// When any step fails; a file may then exist and belongs to nothing.
+pub async fn write(
+    disk: &dyn Disk,
+    root: &Path,
+    snapshot: &Snapshot,
+) -> Result<SnapshotHandle, StorageError> {
+    let Snapshot { subtask, attempt, checkpoint, .. } = *snapshot;
+    let path = layout::snapshot(root, checkpoint, subtask, attempt);
+    let bytes = format::encode(Kind::Snapshot, snapshot, &path)?;
+
+    let directory = layout::checkpoint(root, checkpoint);
+    disk.create_directory(&directory).await.map_err(StorageError::io("create", &directory))?;
+    disk.sync_directory(root).await.map_err(StorageError::io("sync", root))?;
+    durable::replace(disk, &layout::temporary(&path), &path, &bytes).await?;
+    Ok(SnapshotHandle {
+        subtask,
+        attempt,
+        bytes: bytes.len() as u64,
+        checksum: format::checksum_of(&bytes),
+    })
+}
+
+/// Reads the snapshot that the handle knows.
+///
+/// # Errors
+/// When the file is missing, is not exactly the one that was acked, or cannot be believed.
+pub async fn read(
+    disk: &dyn Disk,
+    root: &Path,
+    checkpoint: CheckpointId,
+    handle: &SnapshotHandle,
+) -> Result<Snapshot, StorageError> {
+    let path = layout::snapshot(root, checkpoint, handle.subtask, handle.attempt);
+    let bytes = durable::read(disk, &path).await?;
+    let snapshot: Snapshot = format::decode(Kind::Snapshot, &bytes, &path)?;
+
+    let (expected, found) = (handle.bytes, bytes.len() as u64);
+    if expected != found {
+        return Err(StorageError::Torn { path, expected, found });
+    }
+    let (expected, found) = (handle.checksum, format::checksum_of(&bytes));
+    if expected != found {
+        return Err(StorageError::Checksum { path, expected, found });
+    }
+    let name = |subtask, attempt, checkpoint| {
+        format!("the snapshot of {} for checkpoint {checkpoint}", AttemptId { subtask, attempt })
+    };
+    let expected = name(handle.subtask, handle.attempt, checkpoint);
+    let found = name(snapshot.subtask, snapshot.attempt, snapshot.checkpoint);
+    if expected != found {
+        return Err(StorageError::Misplaced { path, expected, found });
+    }
+    Ok(snapshot)
+}
