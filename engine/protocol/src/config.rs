@@ -38,7 +38,7 @@ impl Default for CheckpointConfig {
         Self {
             mode: CheckpointMode::ExactlyOnce,
             interval: Some(Duration::from_secs(1)),
-            timeout: Duration::from_secs(600),
+            timeout: Duration::from_mins(10),
             min_pause: Duration::ZERO,
             max_concurrent: 1,
             tolerable_failures: 0,
@@ -87,10 +87,10 @@ impl Default for RestartStrategy {
     fn default() -> Self {
         Self::ExponentialDelay {
             initial: Duration::from_secs(1),
-            max: Duration::from_secs(60),
+            max: Duration::from_mins(1),
             multiplier_percent: 150,
             jitter_percent: 10,
-            reset_after: Duration::from_secs(3600),
+            reset_after: Duration::from_hours(1),
         }
     }
 }

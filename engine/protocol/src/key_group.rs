@@ -11,14 +11,14 @@ use crate::limits::{KEY_GROUPS_DEFAULT_MIN, KEY_GROUPS_MAX};
 #[inline]
 pub fn key_group_of(hash: u64, key_groups: u32) -> u32 {
     // Fibonacci-style range reduction keeps the high bits, which the state table does not index by.
-    (((hash >> 32) * u64::from(key_groups)) >> 32) as u32
+    small(((hash >> 32) * u64::from(key_groups)) >> 32)
 }
 
 /// The subtask that owns `key_group` (M2).
 #[inline]
 pub fn owner_of(key_group: u32, key_groups: u32, parallelism: u32) -> u32 {
     debug_assert!(key_group < key_groups, "{key_group} of {key_groups}");
-    (u64::from(key_group) * u64::from(parallelism) / u64::from(key_groups)) as u32
+    small(u64::from(key_group) * u64::from(parallelism) / u64::from(key_groups))
 }
 
 /// The key groups that subtask `index` owns; over all subtasks they partition `0..key_groups` (M2).
@@ -26,7 +26,7 @@ pub fn owned_by(index: u32, key_groups: u32, parallelism: u32) -> Range<u32> {
     let (index, groups, p) = (u64::from(index), u64::from(key_groups), u64::from(parallelism));
     let start = (index * groups).div_ceil(p);
     let end = ((index + 1) * groups).div_ceil(p);
-    start as u32..end as u32
+    small(start)..small(end)
 }
 
 /// The number of key groups of a job that does not choose one (M3).
@@ -34,4 +34,12 @@ pub fn default_key_groups(parallelism: u32) -> u32 {
     (parallelism + parallelism / 2)
         .next_power_of_two()
         .clamp(KEY_GROUPS_DEFAULT_MIN, KEY_GROUPS_MAX)
+}
+
+/// All of these numbers are below the number of key groups.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "key groups are counted in 32 bits")]
+fn small(number: u64) -> u32 {
+    debug_assert!(u32::try_from(number).is_ok(), "{number} key groups");
+    number as u32
 }

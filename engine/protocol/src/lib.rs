@@ -25,6 +25,7 @@ pub mod committer;
 pub mod config;
 pub mod coordinator;
 pub mod event;
+pub mod execution;
 pub mod failover;
 pub mod ids;
 pub mod key_group;

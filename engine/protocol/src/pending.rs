@@ -1,1 +1,261 @@
-//! (skeleton)
+//! Pending checkpoints: who still owes an ack, what an abort leaves behind, and how many failures in a
+//! row are tolerated (G1-G8).
+//!
+//! A checkpoint is collecting acks, then its manifest is being written, then its record is being
+//! replaced. Every ack, decline and manifest answer has a total answer; ids that were given up are
+//! remembered so that what arrives late is deleted and not left behind.
+//!
+//! Deliberately absent: timeouts (a timer of the coordinator) and the record ([`crate::store`]).
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use crate::event::{AbortReason, AckAnswer};
+use crate::ids::{Attempt, AttemptId, CheckpointId, SubtaskId};
+use crate::limits::{PENDING_CHECKPOINTS_MAX, REMEMBERED_ABORTED_MAX};
+use crate::record::SnapshotHandle;
+
+/// Every pending checkpoint of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PendingCheckpoints {
+    pending: BTreeMap<CheckpointId, Pending>,
+    /// The newest ids that were given up, oldest first.
+    given_up: VecDeque<GivenUp>,
+    budget: FailureBudget,
+}
+
+/// One checkpoint between its trigger and its end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pending {
+    /// The attempt whose state it holds.
+    pub attempt: Attempt,
+    /// Whether it was triggered after all subtasks ended.
+    pub is_final: bool,
+    /// Subtasks that have not acked.
+    awaited: BTreeSet<SubtaskId>,
+    snapshots: BTreeMap<SubtaskId, SnapshotHandle>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Phase {
+    Collecting,
+    WritingManifest,
+    Publishing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct GivenUp {
+    checkpoint: CheckpointId,
+    /// Its manifest may still appear; its files are deleted after the answer.
+    is_manifest_in_flight: bool,
+}
+
+/// What an ack led to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Acked {
+    /// How the ack is answered (G1).
+    pub answer: AckAnswer,
+    /// All snapshots, ascending by subtask, when this was the last ack: write the manifest now.
+    pub manifest: Option<Vec<SnapshotHandle>>,
+    /// The snapshot belongs to a checkpoint that was given up: delete what it left.
+    pub is_left_over: bool,
+}
+
+/// What a manifest answer meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManifestAnswer {
+    /// The checkpoint waited for it.
+    Expected,
+    /// The checkpoint was given up meanwhile: delete its files now.
+    GivenUp,
+    /// Nobody waited for it.
+    Unknown,
+}
+
+/// What an abort leaves to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Aborted {
+    /// The attempt of the checkpoint.
+    pub attempt: Attempt,
+    /// Whether it was a final checkpoint.
+    pub is_final: bool,
+    /// Whether its files can be deleted now; otherwise when the manifest's answer comes.
+    pub is_deletable: bool,
+    /// The failure budget is spent: the attempt must fail (G6).
+    pub is_budget_spent: bool,
+}
+
+impl PendingCheckpoints {
+    /// Nothing is pending; ids up to `last_success` never count as failures.
+    pub fn new(tolerable: u32, last_success: CheckpointId) -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            given_up: VecDeque::new(),
+            budget: FailureBudget::new(tolerable, last_success),
+        }
+    }
+
+    /// How many are pending.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether none is pending.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The pending ids, ascending.
+    pub fn ids(&self) -> Vec<CheckpointId> {
+        self.pending.keys().copied().collect()
+    }
+
+    /// One pending checkpoint.
+    pub fn get(&self, checkpoint: CheckpointId) -> Option<&Pending> {
+        self.pending.get(&checkpoint)
+    }
+
+    /// Starts to wait for the acks of `subtasks`.
+    pub fn begin(
+        &mut self,
+        checkpoint: CheckpointId,
+        attempt: Attempt,
+        subtasks: impl IntoIterator<Item = SubtaskId>,
+        is_final: bool,
+    ) {
+        assert!(self.pending.len() < PENDING_CHECKPOINTS_MAX, "too many pending");
+        let newest = self.pending.last_key_value().map(|(id, _)| *id);
+        assert!(newest < Some(checkpoint), "checkpoint {checkpoint} begins after {newest:?}");
+        let awaited: BTreeSet<SubtaskId> = subtasks.into_iter().collect();
+        assert!(!awaited.is_empty(), "checkpoint {checkpoint} of no subtask");
+        let (snapshots, phase) = (BTreeMap::new(), Phase::Collecting);
+        self.pending.insert(checkpoint, Pending { attempt, is_final, awaited, snapshots, phase });
+    }
+
+    /// A subtask's snapshot is durable. Total: any checkpoint, any attempt, any number of times (G1).
+    pub fn on_ack(
+        &mut self,
+        checkpoint: CheckpointId,
+        by: AttemptId,
+        snapshot: SnapshotHandle,
+    ) -> Acked {
+        let ignored = |answer, is_left_over| Acked { answer, manifest: None, is_left_over };
+        let Some(pending) = self.pending.get_mut(&checkpoint) else {
+            let is_left_over = self
+                .given_up
+                .iter()
+                .any(|it| it.checkpoint == checkpoint && !it.is_manifest_in_flight);
+            return ignored(AckAnswer::Discarded, is_left_over);
+        };
+        let is_same = snapshot.subtask == by.subtask && snapshot.attempt == by.attempt;
+        if by.attempt != pending.attempt || !is_same {
+            return ignored(AckAnswer::Unknown, false);
+        }
+        if pending.snapshots.contains_key(&by.subtask) {
+            return ignored(AckAnswer::Duplicate, false);
+        }
+        if !pending.awaited.remove(&by.subtask) {
+            return ignored(AckAnswer::Unknown, false);
+        }
+        pending.snapshots.insert(by.subtask, snapshot);
+        let manifest = pending.awaited.is_empty().then(|| {
+            pending.phase = Phase::WritingManifest;
+            pending.snapshots.values().cloned().collect()
+        });
+        Acked { answer: AckAnswer::Success, manifest, is_left_over: false }
+    }
+
+    /// A subtask declined. Whether the checkpoint must be aborted for it (G3).
+    #[must_use]
+    pub fn on_decline(&self, checkpoint: CheckpointId, by: AttemptId) -> bool {
+        self.pending.get(&checkpoint).is_some_and(|it| {
+            it.phase == Phase::Collecting
+                && it.attempt == by.attempt
+                && (it.awaited.contains(&by.subtask) || it.snapshots.contains_key(&by.subtask))
+        })
+    }
+
+    /// The manifest was written, or could not be.
+    pub fn on_manifest_answer(&mut self, checkpoint: CheckpointId) -> ManifestAnswer {
+        if let Some(pending) =
+            self.pending.get_mut(&checkpoint).filter(|it| it.phase == Phase::WritingManifest)
+        {
+            pending.phase = Phase::Publishing;
+            return ManifestAnswer::Expected;
+        }
+        let late = self
+            .given_up
+            .iter_mut()
+            .find(|it| it.checkpoint == checkpoint && it.is_manifest_in_flight);
+        match late {
+            Some(late) => {
+                late.is_manifest_in_flight = false;
+                ManifestAnswer::GivenUp
+            }
+            None => ManifestAnswer::Unknown,
+        }
+    }
+
+    /// The record that contains the checkpoint is durable.
+    pub fn on_published(&mut self, checkpoint: CheckpointId) -> Pending {
+        let pending = self.pending.remove(&checkpoint).expect("a published checkpoint is pending");
+        assert!(pending.phase == Phase::Publishing, "checkpoint {checkpoint} was not published");
+        self.budget.on_success(checkpoint);
+        pending
+    }
+
+    /// Gives the checkpoint up. `None` when it is not pending (G4, G8).
+    pub fn abort(&mut self, checkpoint: CheckpointId, reason: AbortReason) -> Option<Aborted> {
+        let pending = self.pending.remove(&checkpoint)?;
+        let is_manifest_in_flight = pending.phase == Phase::WritingManifest;
+        if self.given_up.len() == REMEMBERED_ABORTED_MAX {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back(GivenUp { checkpoint, is_manifest_in_flight });
+        Some(Aborted {
+            attempt: pending.attempt,
+            is_final: pending.is_final,
+            is_deletable: !is_manifest_in_flight,
+            is_budget_spent: self.budget.on_abort(checkpoint, reason),
+        })
+    }
+}
+
+/// Counts checkpoint failures in a row (G6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FailureBudget {
+    tolerable: u32,
+    in_a_row: u32,
+    last_success: CheckpointId,
+}
+
+impl FailureBudget {
+    /// No failures yet; ids up to `last_success` never count.
+    pub fn new(tolerable: u32, last_success: CheckpointId) -> Self {
+        Self { tolerable, in_a_row: 0, last_success }
+    }
+
+    /// A checkpoint was given up; to be called once for each id. Whether that is one failure too many;
+    /// the count then starts anew.
+    #[must_use]
+    pub fn on_abort(&mut self, checkpoint: CheckpointId, reason: AbortReason) -> bool {
+        if !reason.is_counted() || checkpoint <= self.last_success {
+            return false;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let is_spent = self.in_a_row > self.tolerable;
+        if is_spent {
+            self.in_a_row = 0;
+        }
+        is_spent
+    }
+
+    /// A checkpoint was completed.
+    pub fn on_success(&mut self, checkpoint: CheckpointId) {
+        if checkpoint > self.last_success {
+            self.last_success = checkpoint;
+            self.in_a_row = 0;
+        }
+    }
+}
