@@ -14,6 +14,8 @@ pub const REMEMBERED_CANCELLED_MAX: usize = 16;
 pub const RETAINED_MAX: u32 = 64;
 /// Transactions a sink subtask may have pre-committed and not yet committed.
 pub const PENDING_TRANSACTIONS_MAX: usize = 1024;
+/// Snapshots one subtask may have in the background at once, those of aborted checkpoints included.
+pub const SNAPSHOTS_WRITING_MAX: usize = 2 * PENDING_CHECKPOINTS_MAX;
 /// How often one commit is tried again before the attempt fails (K8).
 pub const COMMIT_RETRIES_MAX: u32 = 3;
 /// Failures remembered by the failure-rate restart strategy.
