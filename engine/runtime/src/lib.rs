@@ -10,12 +10,22 @@ pub mod storage; // checkpoints: record, snapshots, manifests
 // Where records come from and go to.
 pub mod connectors; // files and generated records
 
+// Data plane.
+pub mod channel; // bounded channels between subtasks, and the gate that reads them
+pub mod wire; // elements and messages as bytes
+
 // Drivers of the cores.
-pub mod timers; // named timers on the clock
+pub mod mailbox; // the ordered queue of inputs in front of a core
+pub mod subtask; // one attempt: gate, chain, core, channels
+pub mod timers;
+pub mod worker; // a worker process: link to the coordinator, subtasks, data connections // named timers on the clock
 
 // Worlds.
 pub mod contract; // what every Env must do, as checks that any test can call
 pub mod tokio_env; // the production Env
+
+// What programs show.
+pub mod metrics;
 
 // What went wrong, for the caller.
 pub mod error;

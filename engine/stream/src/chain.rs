@@ -101,8 +101,14 @@ pub trait SourceChain: Outputs {
     /// Does the I/O that the next `emit` needs.
     async fn fill(&mut self) -> Result<Progress, ConnectorError>;
     /// Emits at most `limit` records through the chain; returns how many, and what comes next.
+    ///
+    /// # Errors
+    /// See [`crate::SourceReader::emit`].
     fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError>;
     /// Every split with its position, encoded.
+    ///
+    /// # Errors
+    /// When a split has no encoding.
     fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError>;
     /// Itself.
     fn as_outputs(&mut self) -> &mut dyn Outputs;
@@ -117,6 +123,9 @@ pub trait OperatorChain: Outputs {
     /// An immutable view of the state, taken in one step.
     fn view(&self) -> Box<dyn StateView>;
     /// Adds restored state.
+    ///
+    /// # Errors
+    /// When the bytes are not state of this operator.
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError>;
     /// Itself.
     fn as_outputs(&mut self) -> &mut dyn Outputs;

@@ -32,6 +32,8 @@ pub enum Kind {
     Snapshot,
     /// A checkpoint's manifest.
     Manifest,
+    /// The splits of each source.
+    Splits,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Record => *b"swRECORD",
             Self::Snapshot => *b"swSNAPSH",
             Self::Manifest => *b"swMANIFE",
+            Self::Splits => *b"swSPLITS",
         }
     }
 }
@@ -50,6 +53,7 @@ impl fmt::Display for Kind {
             Self::Record => "store record",
             Self::Snapshot => "snapshot",
             Self::Manifest => "manifest",
+            Self::Splits => "list of splits",
         })
     }
 }

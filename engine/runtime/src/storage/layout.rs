@@ -19,6 +19,11 @@ pub fn record_temporary(root: &Path, token: FencingToken) -> PathBuf {
     root.join(format!("{RECORD_TEMPORARY_PREFIX}{token}{TEMPORARY_SUFFIX}"))
 }
 
+/// The splits of each source.
+pub fn splits(root: &Path) -> PathBuf {
+    root.join("splits")
+}
+
 /// Everything of one checkpoint.
 pub fn checkpoint(root: &Path, checkpoint: CheckpointId) -> PathBuf {
     root.join(format!("chk-{checkpoint}"))

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/record                                    the store record: its replacement is the commit point (H1)
+//! <root>/splits                                    the splits of each source, listed when the job first started
 //! <root>/chk-7/op0-2-attempt-1.snapshot            what one subtask wrote for checkpoint 7
 //! <root>/chk-7/manifest                            what belongs to checkpoint 7
 //!
@@ -25,6 +26,7 @@ pub mod layout;
 pub mod manifest;
 pub mod record;
 pub mod snapshot;
+pub mod splits;
 
 mod bytes;
 pub(crate) mod durable;

@@ -1,0 +1,590 @@
+//! One subtask attempt: drives a chain between its gate, its output channels and its core.
+//!
+//! ```text
+//!              orders                      reports
+//! worker ───────────────> gate ──> drive ──────────> worker
+//!                          │        │ ▲
+//!           elements ──────┘        ▼ │ effects
+//!                              chain   core (seawall_protocol::subtask)
+//! ```
+//!
+//! Records go from the gate through the chain to the channels. The core is asked only when a barrier,
+//! an end, an order or an answer of the storage arrives; its effects are performed in order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use seawall_env::Env;
+use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::event::Event;
+use seawall_protocol::message::ToCoordinator;
+use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
+use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
+use seawall_stream::chain::{Chain, EdgeId, Place};
+use seawall_stream::state::{EncodedGroup, NoState, StateView};
+use seawall_stream::{ConnectorError, Job, Progress};
+
+use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
+use crate::metrics::Metrics;
+use crate::storage::manifest;
+use crate::storage::snapshot::{self, KeyedSection, Snapshot};
+use crate::storage::splits;
+use crate::wire::Outgoing;
+
+/// Records a source emits before it looks at its orders again.
+const EMIT_RECORDS: usize = 4096;
+
+/// What a subtask attempt is told at its launch.
+#[derive(Clone)]
+pub struct Launch {
+    /// The world.
+    pub env: Env,
+    /// The program.
+    pub job: Arc<Job>,
+    /// Which execution.
+    pub attempt: AttemptId,
+    /// The checkpoint to restore.
+    pub restore: Option<CheckpointId>,
+    /// Where checkpoints are.
+    pub storage: PathBuf,
+    /// How barriers are handled.
+    pub mode: CheckpointMode,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Hears what the subtask reports, in order.
+    pub report: Arc<dyn Fn(ToCoordinator) + Send + Sync>,
+    /// Opens the output channels, by edge and channel index, once the attempt starts.
+    pub connect: Arc<dyn Connect>,
+}
+
+/// Opens output channels.
+#[async_trait::async_trait]
+pub trait Connect: Send + Sync {
+    /// The channels of `from` on `edge`, in the order of their indices.
+    async fn connect(&self, from: AttemptId, edge: EdgeId) -> Result<Vec<Outgoing>, String>;
+}
+
+/// Why an attempt ends early.
+struct Failure {
+    cause: String,
+    is_fatal: bool,
+}
+
+impl Failure {
+    fn retryable(cause: impl ToString) -> Self {
+        Self { cause: cause.to_string(), is_fatal: false }
+    }
+}
+
+impl From<ConnectorError> for Failure {
+    fn from(error: ConnectorError) -> Self {
+        Self { is_fatal: error.is_fatal(), cause: error.to_string() }
+    }
+}
+
+/// Runs the attempt to its end and reports it: `Finished`, `Cancelled` or `Failed`, once.
+pub async fn run(launch: Launch, inbox: Inbox, gate: Gate) {
+    let (env, attempt) = (launch.env.clone(), launch.attempt);
+    let report = Arc::clone(&launch.report);
+    let stopped = inbox.clone();
+    let drive = Box::pin(drive(launch, inbox, gate));
+    // Biased to the stop; dropping `drive` closes every channel before anything is reported.
+    let end = match select(Box::pin(stopped.stopped()), drive).await {
+        Either::Left(((), drive)) => {
+            drop(drive);
+            None
+        }
+        Either::Right((result, _)) => Some(result),
+    };
+    match end {
+        None => {
+            env.emit(Event::SubtaskCancelled { attempt }).await;
+            report(ToCoordinator::Cancelled(attempt));
+        }
+        Some(Ok(())) => {
+            env.emit(Event::SubtaskFinished { attempt }).await;
+            report(ToCoordinator::Finished(attempt));
+        }
+        Some(Err(Failure { cause, is_fatal })) => {
+            env.emit(Event::SubtaskFailed { attempt, cause: cause.clone() }).await;
+            report(ToCoordinator::Failed { attempt, cause, fatal: is_fatal });
+        }
+    }
+}
+
+/// What the attempt works with between two inputs.
+struct Driver {
+    launch: Launch,
+    inbox: Inbox,
+    gate: Gate,
+    plan: Plan,
+    core: Subtask,
+    chain: Chain,
+    outgoing: BTreeMap<EdgeId, Vec<Outgoing>>,
+    /// Transactions that are pre-committed and not known to be committed, as their committables.
+    transactions: BTreeMap<CheckpointId, Vec<u8>>,
+    /// Durable snapshots that were not acked yet.
+    handles: BTreeMap<CheckpointId, SnapshotHandle>,
+    /// Inputs that effects gave rise to.
+    inputs: VecDeque<Input>,
+    /// Channels that have not delivered `End`.
+    open_channels: BTreeSet<ChannelId>,
+    /// Everything that depends on the end of the input was emitted.
+    is_ended: bool,
+    is_running: bool,
+    is_finished: bool,
+}
+
+async fn drive(launch: Launch, inbox: Inbox, gate: Gate) -> Result<(), Failure> {
+    let attempt = launch.attempt;
+    let mut driver = Driver::prepare(launch, inbox, gate).await?;
+    let restored = driver.launch.restore;
+    driver.launch.env.emit(Event::SubtaskReady { attempt, restored }).await;
+    (driver.launch.report)(ToCoordinator::Ready(attempt));
+    driver.await_start().await?;
+    driver.feed_core(Input::Start).await?;
+    match driver.chain {
+        Chain::Source(_) => driver.drive_source().await,
+        Chain::Operator(_) => driver.drive_operator().await,
+    }
+}
+
+impl Driver {
+    /// Builds the chain and restores it.
+    async fn prepare(launch: Launch, inbox: Inbox, gate: Gate) -> Result<Self, Failure> {
+        let subtask = launch.attempt.subtask;
+        let operator = &launch.job.operators[subtask.operator.0 as usize];
+        let place = Place {
+            parallelism: launch.job.parallelism,
+            index: subtask.index,
+            key_groups: launch.job.key_groups,
+        };
+        let mut chain = (operator.build)(place);
+        let snapshot = match launch.restore {
+            Some(checkpoint) => Some(read_snapshot(&launch, checkpoint).await?),
+            None => None,
+        };
+        match &mut chain {
+            Chain::Source(source) => {
+                let splits = match &snapshot {
+                    Some(snapshot) => snapshot.splits.clone(),
+                    None => own_splits(&launch).await?,
+                };
+                source.open(&launch.env, &splits).await?;
+            }
+            Chain::Operator(operator) => {
+                if let Some(snapshot) = &snapshot {
+                    let groups: Vec<_> = snapshot.keyed.iter().map(encoded_group).collect();
+                    operator
+                        .restore(&groups)
+                        .map_err(|error| Failure { cause: error.to_string(), is_fatal: true })?;
+                }
+            }
+        }
+        if let Some(sink) = chain.outputs().sink() {
+            sink.open(&launch.env, launch.attempt).await?;
+        }
+        let transactions: BTreeMap<_, _> = snapshot
+            .as_ref()
+            .map(|it| it.transactions.iter().cloned().collect())
+            .unwrap_or_default();
+        let channels = launch.job.channels_into(subtask).len();
+        let channels = u32::try_from(channels).expect("channels are numbered in 32 bits");
+        let plan = Plan {
+            attempt: launch.attempt,
+            channels,
+            has_sink: operator.has_sink,
+            mode: launch.mode,
+            restored: launch.restore,
+            restored_transactions: transactions.keys().copied().collect(),
+        };
+        Ok(Self {
+            core: Subtask::new(plan.clone()),
+            is_ended: snapshot.as_ref().is_some_and(|it| it.is_ended),
+            open_channels: (0..channels).map(ChannelId).collect(),
+            launch,
+            inbox,
+            gate,
+            plan,
+            chain,
+            outgoing: BTreeMap::new(),
+            transactions,
+            handles: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            is_running: false,
+            is_finished: false,
+        })
+    }
+
+    /// Waits for `Start`, then opens the output channels. Other subtasks may start earlier: what they
+    /// send waits in the channels.
+    async fn await_start(&mut self) -> Result<(), Failure> {
+        while !matches!(self.next_order().await, SubtaskOrder::Start) {}
+        let mut ports = Vec::new();
+        self.chain.outputs().edges(&mut ports);
+        let edges: Vec<EdgeId> = ports.iter().map(|port| port.edge()).collect();
+        for edge in edges {
+            let channels = self.launch.connect.connect(self.launch.attempt, edge).await;
+            self.outgoing.insert(edge, channels.map_err(Failure::retryable)?);
+        }
+        let attempt = self.launch.attempt;
+        self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
+        Ok(())
+    }
+
+    async fn next_order(&mut self) -> SubtaskOrder {
+        loop {
+            if let Some(order) = self.gate.try_order() {
+                return order;
+            }
+            self.gate.order_arrived().await;
+        }
+    }
+
+    async fn drive_source(&mut self) -> Result<(), Failure> {
+        let mut progress = Progress::NeedsInput;
+        loop {
+            while let Some(order) = self.gate.try_order() {
+                self.on_order(order).await?;
+            }
+            if self.is_finished {
+                return Ok(());
+            }
+            if !self.is_running || (progress == Progress::Ended && self.is_ended) {
+                self.gate.order_arrived().await;
+                continue;
+            }
+            let Chain::Source(source) = &mut self.chain else { unreachable!("it is a source") };
+            match progress {
+                Progress::Ready => progress = self.emit().await?,
+                Progress::NeedsInput => {
+                    let fill = source.fill();
+                    let order = self.gate.order_arrived();
+                    match select(Box::pin(order), fill).await {
+                        Either::Left(((), _)) => {}
+                        Either::Right((filled, _)) => progress = filled?,
+                    }
+                }
+                Progress::Ended => {
+                    self.is_ended = true;
+                    self.send_all(|| Element::End).await?;
+                    self.feed_core(Input::InputEnded).await?;
+                }
+            }
+        }
+    }
+
+    async fn emit(&mut self) -> Result<Progress, Failure> {
+        let Chain::Source(source) = &mut self.chain else { unreachable!("it is a source") };
+        let (records, progress) = source.emit(EMIT_RECORDS)?;
+        self.launch.metrics.add_records_in(records);
+        if progress != Progress::Ready {
+            self.flush_edges();
+        }
+        self.send_ready().await?;
+        self.flush_sink().await?;
+        yield_now().await;
+        Ok(progress)
+    }
+
+    async fn drive_operator(&mut self) -> Result<(), Failure> {
+        while !self.is_finished {
+            let incoming = match self.gate.try_next() {
+                Some(incoming) => incoming,
+                None => {
+                    // Nothing to do: what is half full would otherwise wait.
+                    self.flush_edges();
+                    self.send_ready().await?;
+                    self.gate.next().await
+                }
+            };
+            match incoming {
+                Incoming::Order(order) => self.on_order(order).await?,
+                Incoming::Element(channel, element) => self.on_element(channel, element).await?,
+                Incoming::Broken(channel) => {
+                    return Err(Failure::retryable(format!("input channel {channel} broke")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_element(&mut self, channel: ChannelId, element: Element) -> Result<(), Failure> {
+        match element {
+            Element::Batch(batch) => {
+                let Chain::Operator(operator) = &mut self.chain else {
+                    unreachable!("a source has no input channels")
+                };
+                operator.on_batch(batch);
+                self.send_ready().await?;
+                self.flush_sink().await
+            }
+            Element::Barrier(checkpoint) => {
+                self.feed_core(Input::Barrier { channel, checkpoint }).await
+            }
+            Element::CancelMarker(checkpoint) => {
+                self.feed_core(Input::CancelMarker { channel, checkpoint }).await
+            }
+            Element::End => {
+                self.open_channels.remove(&channel);
+                if self.open_channels.is_empty() { self.end_input().await } else { Ok(()) }
+            }
+            Element::Closed => self.feed_core(Input::Closed { channel }).await,
+        }
+    }
+
+    /// Emits what depends on the end of the input, unless the restored snapshot was taken after it. No
+    /// barrier is handled in between, so a snapshot holds all of it or none.
+    async fn end_input(&mut self) -> Result<(), Failure> {
+        while !self.is_ended {
+            let Chain::Operator(operator) = &mut self.chain else {
+                unreachable!("a source has no input channels")
+            };
+            self.is_ended = operator.on_end(EMIT_RECORDS) == Progress::Ended;
+            self.send_ready().await?;
+            self.flush_sink().await?;
+        }
+        self.flush_edges();
+        self.send_ready().await?;
+        self.send_all(|| Element::End).await?;
+        self.feed_core(Input::InputEnded).await
+    }
+
+    async fn on_order(&mut self, order: SubtaskOrder) -> Result<(), Failure> {
+        match order {
+            SubtaskOrder::Start => Ok(()),
+            SubtaskOrder::Trigger(checkpoint) => self.feed_core(Input::Trigger(checkpoint)).await,
+            SubtaskOrder::Completed { checkpoint, is_final } => {
+                self.feed_core(Input::Completed { checkpoint, is_final }).await
+            }
+            SubtaskOrder::Aborted(checkpoint) => self.feed_core(Input::Aborted(checkpoint)).await,
+            SubtaskOrder::SnapshotDurable(checkpoint, handle) => {
+                let (attempt, bytes) = (self.launch.attempt, handle.bytes);
+                self.handles.insert(checkpoint, handle);
+                self.launch.env.emit(Event::SnapshotWritten { attempt, checkpoint, bytes }).await;
+                self.feed_core(Input::SnapshotDurable(checkpoint)).await
+            }
+            SubtaskOrder::SnapshotFailed(checkpoint, cause) => {
+                let attempt = self.launch.attempt;
+                self.launch.env.emit(Event::SnapshotFailed { attempt, checkpoint, cause }).await;
+                self.feed_core(Input::SnapshotFailed(checkpoint)).await
+            }
+        }
+    }
+
+    /// Hands `input` to the core and performs what it answers, and what that gives rise to.
+    async fn feed_core(&mut self, input: Input) -> Result<(), Failure> {
+        self.inputs.push_back(input);
+        let tamper = Arc::clone(&self.launch.env.tamper);
+        while let Some(mut input) = self.inputs.pop_front() {
+            if !tamper.admits_to_subtask(&self.plan, &mut input) {
+                continue;
+            }
+            let mut effects = Vec::new();
+            self.core.handle(input.clone(), &mut effects);
+            tamper.after_subtask(&self.plan, &input, &mut effects);
+            for effect in effects {
+                self.perform(effect).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Result<(), Failure> {
+        let attempt = self.launch.attempt;
+        match effect {
+            Effect::Block(channel) => self.gate.block(channel),
+            Effect::Unblock(channel) => self.gate.unblock(channel),
+            Effect::ForwardBarrier(checkpoint) => {
+                self.flush_edges();
+                self.send_ready().await?;
+                self.send_all(|| Element::Barrier(checkpoint)).await?;
+            }
+            Effect::ForwardCancelMarker(checkpoint) => {
+                self.flush_edges();
+                self.send_ready().await?;
+                self.send_all(|| Element::CancelMarker(checkpoint)).await?;
+            }
+            Effect::PreCommit(checkpoint) => {
+                let sink = self.chain.outputs().sink().expect("only a sink is asked to pre-commit");
+                if let Some(committable) = sink.pre_commit(checkpoint).await? {
+                    self.transactions.insert(checkpoint, committable);
+                    let event = Event::TransactionPrecommitted { attempt, checkpoint };
+                    self.launch.env.emit(event).await;
+                }
+            }
+            Effect::Snapshot(checkpoint) => self.snapshot(checkpoint)?,
+            Effect::Ack(checkpoint) => {
+                let snapshot = self.handles.remove(&checkpoint);
+                if let Some(snapshot) = snapshot {
+                    (self.launch.report)(ToCoordinator::Ack { attempt, checkpoint, snapshot });
+                }
+            }
+            Effect::Decline(checkpoint, reason) => {
+                self.handles.remove(&checkpoint);
+                (self.launch.report)(ToCoordinator::Decline { attempt, checkpoint, reason });
+            }
+            Effect::Commit(checkpoint) => self.commit(checkpoint).await,
+            Effect::AbortLingering => {
+                let keep: Vec<_> = self.transactions.values().cloned().collect();
+                let sink = self.chain.outputs().sink().expect("only a sink has transactions");
+                let transactions = sink.abort_lingering(&keep).await?;
+                if transactions > 0 {
+                    let event = Event::LingeringAborted { attempt, transactions };
+                    self.launch.env.emit(event).await;
+                }
+            }
+            Effect::Run => self.is_running = true,
+            Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
+            Effect::Finish => {
+                self.send_all(|| Element::Closed).await?;
+                self.is_finished = true;
+            }
+            Effect::Fail { cause } => return Err(Failure::retryable(cause)),
+            Effect::Note(event) => self.launch.env.emit(event).await,
+        }
+        Ok(())
+    }
+
+    /// Commits a transaction and queues the answer for the core. One without records is committed by
+    /// saying so.
+    async fn commit(&mut self, checkpoint: CheckpointId) {
+        let attempt = self.launch.attempt;
+        let Some(committable) = self.transactions.get(&checkpoint) else {
+            self.inputs.push_back(Input::Committed(checkpoint));
+            return;
+        };
+        let sink = self.chain.outputs().sink().expect("only a sink has transactions");
+        match sink.commit(committable).await {
+            Ok(()) => {
+                self.transactions.remove(&checkpoint);
+                let restored = self.plan.restored_transactions.contains(&checkpoint);
+                let event = Event::TransactionCommitted { attempt, checkpoint, restored };
+                self.launch.env.emit(event).await;
+                self.inputs.push_back(Input::Committed(checkpoint));
+            }
+            Err(error) => {
+                let is_retryable = !error.is_fatal();
+                let cause = error.to_string();
+                self.launch.env.emit(Event::CommitFailed { attempt, checkpoint, cause }).await;
+                self.inputs.push_back(Input::CommitFailed { checkpoint, is_retryable });
+            }
+        }
+    }
+
+    /// The synchronous part: an immutable view of state and positions, taken between two records (F1).
+    /// Encoding and writing go on beside the pipeline and answer through the inbox.
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
+        let (view, splits): (Box<dyn StateView>, _) = match &self.chain {
+            Chain::Source(source) => {
+                (Box::new(NoState), source.splits().map_err(Failure::retryable)?)
+            }
+            Chain::Operator(operator) => (operator.view(), Vec::new()),
+        };
+        let subtask = self.launch.attempt.subtask;
+        let mut snapshot = Snapshot {
+            operator: self.launch.job.operators[subtask.operator.0 as usize].name.clone(),
+            subtask,
+            attempt: self.launch.attempt.attempt,
+            checkpoint,
+            is_ended: self.is_ended,
+            splits,
+            keyed: Vec::new(),
+            transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
+        };
+        let (env, root) = (self.launch.env.clone(), self.launch.storage.clone());
+        let inbox = self.inbox.clone();
+        self.launch.env.spawn("snapshot", async move {
+            let written = match view.encode() {
+                Ok(groups) => {
+                    snapshot.keyed = groups.into_iter().map(keyed_section).collect();
+                    snapshot::write(env.disk.as_ref(), &root, &snapshot)
+                        .await
+                        .map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            inbox.order(match written {
+                Ok(handle) => SubtaskOrder::SnapshotDurable(checkpoint, handle),
+                Err(cause) => SubtaskOrder::SnapshotFailed(checkpoint, cause),
+            });
+        });
+        Ok(())
+    }
+
+    fn flush_edges(&mut self) {
+        let mut ports = Vec::new();
+        self.chain.outputs().edges(&mut ports);
+        ports.into_iter().for_each(|port| port.flush());
+    }
+
+    /// Sends every full batch.
+    async fn send_ready(&mut self) -> Result<(), Failure> {
+        let mut ports = Vec::new();
+        self.chain.outputs().edges(&mut ports);
+        for port in ports {
+            let channels = self.outgoing.get_mut(&port.edge()).expect("connected at the start");
+            while let Some((channel, batch)) = port.take_ready() {
+                channels[channel].send(Element::Batch(batch)).await.map_err(Failure::retryable)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush_sink(&mut self) -> Result<(), Failure> {
+        match self.chain.outputs().sink() {
+            Some(sink) => Ok(sink.flush().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends an element on every output channel, behind everything emitted so far (C8).
+    async fn send_all(&mut self, element: impl Fn() -> Element) -> Result<(), Failure> {
+        for channel in self.outgoing.values_mut().flatten() {
+            channel.send(element()).await.map_err(Failure::retryable)?;
+        }
+        Ok(())
+    }
+}
+
+async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Snapshot, Failure> {
+    // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
+    let disk = launch.env.disk.as_ref();
+    let manifest =
+        manifest::read(disk, &launch.storage, checkpoint).await.map_err(Failure::retryable)?;
+    let subtask = launch.attempt.subtask;
+    let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
+    let handle = handle.ok_or_else(|| Failure {
+        cause: format!("checkpoint {checkpoint} holds no snapshot of {subtask}"),
+        is_fatal: true,
+    })?;
+    snapshot::read(disk, &launch.storage, checkpoint, handle).await.map_err(Failure::retryable)
+}
+
+/// This subtask's share of the splits that were listed when the job started.
+async fn own_splits(launch: &Launch) -> Result<Vec<Vec<u8>>, Failure> {
+    let subtask = launch.attempt.subtask;
+    let listed = splits::read(launch.env.disk.as_ref(), &launch.storage)
+        .await
+        .map_err(Failure::retryable)?
+        .ok_or_else(|| Failure::retryable("the coordinator has not listed the splits"))?;
+    let of_operator = listed.into_iter().find(|(id, _)| *id == subtask.operator);
+    let all = of_operator.map(|(_, splits)| splits).unwrap_or_default();
+    let parallelism = launch.job.parallelism as usize;
+    Ok(all.into_iter().skip(subtask.index as usize).step_by(parallelism).collect())
+}
+
+fn encoded_group(section: &KeyedSection) -> EncodedGroup {
+    EncodedGroup {
+        key_group: section.key_group,
+        entries: section.entries,
+        bytes: section.bytes.clone(),
+    }
+}
+
+fn keyed_section(group: EncodedGroup) -> KeyedSection {
+    KeyedSection { key_group: group.key_group, entries: group.entries, bytes: group.bytes }
+}

@@ -1,0 +1,367 @@
+//! A worker process: drives the worker core between the coordinator's connection and its subtasks.
+//!
+//! ```text
+//! coordinator <── link ──> [ core (seawall_protocol::worker) ] <── orders, reports ──> subtasks
+//! other workers ── data connections ──> gates of subtasks
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use seawall_env::{Env, FrameReceiver, FrameSender, Listener, TaskHandle};
+use seawall_protocol::config::{CheckpointMode, HeartbeatConfig};
+use seawall_protocol::message::{Deployment, ToWorker};
+use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
+use seawall_protocol::{Attempt, AttemptId, ChannelId, SessionId, SubtaskId, WorkerId};
+use seawall_stream::Job;
+use seawall_stream::chain::EdgeId;
+
+use crate::channel::{Inbox, SubtaskOrder, gate};
+use crate::error::RuntimeError;
+use crate::mailbox::{Mailbox, MailboxSender, mailbox};
+use crate::metrics::Metrics;
+use crate::subtask::{self, Connect, Launch};
+use crate::timers::{Fired, Timers};
+use crate::wire::{ChannelHello, Outgoing, decode_message, encode_message, feed};
+
+/// What a worker process is told at its start.
+#[derive(Clone)]
+pub struct WorkerConfig {
+    /// Its name; other workers reach its data connections at the name's text, "worker-1".
+    pub worker: WorkerId,
+    /// Subtasks of each chain it has room for.
+    pub slots: u32,
+    /// Where the coordinator listens.
+    pub coordinator: String,
+    /// The program.
+    pub job: Arc<Job>,
+    /// Where checkpoints are.
+    pub storage: PathBuf,
+    /// How barriers are handled.
+    pub mode: CheckpointMode,
+    /// How death is suspected.
+    pub heartbeat: HeartbeatConfig,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Runs a worker until its future is dropped.
+///
+/// # Errors
+/// When it cannot listen for data connections.
+pub async fn run(env: Env, config: WorkerConfig) -> Result<(), RuntimeError> {
+    let address = config.worker.to_string();
+    let listener =
+        env.network.listen(&address).await.map_err(RuntimeError::network("listen at", &address))?;
+    let registry = Registry::default();
+    let accepting = accept(env.clone(), Arc::clone(&config.job), registry.clone(), listener);
+    // Stopped with the worker: a handle does not stop its task when dropped.
+    let _accepting = AbortOnDrop(env.spawn("accept channels", accepting));
+    let (events, inbox) = mailbox();
+    let fired = events.clone();
+    let timers = Timers::new(&env, move |timer| fired.push(Happening::Fired(timer)));
+    let plan =
+        Plan { worker: config.worker, slots: config.slots, heartbeat: config.heartbeat.clone() };
+    let core = Worker::new(plan.clone());
+    let shell = Shell { env, config, plan, core, registry, events, timers, link: Link::default() };
+    shell.drive(inbox).await;
+    Ok(())
+}
+
+/// What the shell's queue holds.
+enum Happening {
+    Input(Input),
+    Fired(Fired<Timer>),
+    /// The n-th connection to the coordinator was made.
+    Linked(u64, Box<dyn FrameSender>),
+    /// The n-th connection carried an order.
+    Ordered(u64, Box<ToWorker>),
+    /// The n-th connection could not be made, or ended.
+    Unlinked(u64, String),
+}
+
+/// The connection to the coordinator, numbered so that what an old one still says is passed over.
+#[derive(Default)]
+struct Link {
+    number: u64,
+    frames: Option<MailboxSender<Vec<u8>>>,
+    tasks: Vec<AbortOnDrop>,
+}
+
+struct AbortOnDrop(Box<dyn TaskHandle>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Shell {
+    env: Env,
+    config: WorkerConfig,
+    plan: Plan,
+    core: Worker,
+    registry: Registry,
+    events: MailboxSender<Happening>,
+    timers: Timers<Timer>,
+    link: Link,
+}
+
+impl Shell {
+    async fn drive(mut self, mut inbox: Mailbox<Happening>) {
+        let session = self.next_session();
+        self.events.push(Happening::Input(Input::Start { session }));
+        while let Some(happening) = inbox.receive().await {
+            let Some(mut input) = self.meaning_of(happening) else { continue };
+            let tamper = Arc::clone(&self.env.tamper);
+            if !tamper.admits_to_worker(&self.plan, &mut input) {
+                continue;
+            }
+            let mut effects = Vec::new();
+            self.core.handle(input.clone(), &mut effects);
+            tamper.after_worker(&self.plan, &input, &mut effects);
+            for effect in effects {
+                self.perform(effect).await;
+            }
+        }
+    }
+
+    /// The core's input, or `None` for what an old connection or timer still says.
+    fn meaning_of(&mut self, happening: Happening) -> Option<Input> {
+        match happening {
+            Happening::Input(input) => Some(input),
+            Happening::Fired(fired) => self.timers.take(fired).map(Input::Timer),
+            Happening::Linked(number, sender) => {
+                if number != self.link.number {
+                    return None;
+                }
+                let (frames, queue) = mailbox();
+                let writing = self.env.spawn("write to coordinator", write_frames(sender, queue));
+                self.link.tasks.push(AbortOnDrop(writing));
+                self.link.frames = Some(frames);
+                Some(Input::Connected)
+            }
+            Happening::Ordered(number, order) => {
+                (number == self.link.number).then_some(Input::Order(*order))
+            }
+            Happening::Unlinked(number, cause) => {
+                if number != self.link.number {
+                    return None;
+                }
+                self.unlink();
+                Some(Input::Disconnected { session: self.next_session(), cause })
+            }
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect => self.connect(),
+            Effect::Disconnect => self.unlink(),
+            Effect::Send(message) => {
+                if let Some(frames) = &self.link.frames {
+                    frames.push(encode_message(&message));
+                }
+            }
+            Effect::Launch(deployment) => self.launch(&deployment),
+            Effect::Start(attempt) => self.order(attempt, &SubtaskOrder::Start),
+            Effect::Stop(attempt) => {
+                self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.stop());
+            }
+            Effect::Trigger { attempt, checkpoint } => {
+                let order = SubtaskOrder::Trigger(checkpoint);
+                for (id, inbox) in self.registry.of(attempt) {
+                    let operator = &self.config.job.operators[id.subtask.operator.0 as usize];
+                    if operator.enumerate.is_some() {
+                        inbox.order(order.clone());
+                    }
+                }
+            }
+            Effect::Completed { attempt, checkpoint, is_final } => {
+                self.order(attempt, &SubtaskOrder::Completed { checkpoint, is_final });
+            }
+            Effect::Aborted { attempt, checkpoint } => {
+                self.order(attempt, &SubtaskOrder::Aborted(checkpoint));
+            }
+            Effect::Arm(timer, duration) => self.timers.arm(timer, duration),
+            Effect::Disarm(timer) => self.timers.disarm(timer),
+            Effect::Note(event) => self.env.emit(event).await,
+        }
+    }
+
+    fn next_session(&self) -> SessionId {
+        SessionId(self.env.entropy.next_u64())
+    }
+
+    fn order(&self, attempt: Attempt, order: &SubtaskOrder) {
+        self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.order(order.clone()));
+    }
+
+    fn connect(&mut self) {
+        self.unlink();
+        let number = self.link.number;
+        let (env, address) = (self.env.clone(), self.config.coordinator.clone());
+        let events = self.events.clone();
+        let reading = self.env.spawn("read from coordinator", async move {
+            let cause = match env.network.connect(&address).await {
+                Ok(connection) => {
+                    events.push(Happening::Linked(number, connection.sender));
+                    read_orders(connection.receiver, number, &events).await
+                }
+                Err(error) => format!("cannot connect to {address}: {error}"),
+            };
+            events.push(Happening::Unlinked(number, cause));
+        });
+        self.link.tasks.push(AbortOnDrop(reading));
+    }
+
+    /// Closes the connection; whatever it still says is passed over.
+    fn unlink(&mut self) {
+        self.link = Link { number: self.link.number + 1, ..Link::default() };
+    }
+
+    fn launch(&mut self, deployment: &Deployment) {
+        let connect: Arc<dyn Connect> = Arc::new(Channels {
+            env: self.env.clone(),
+            job: Arc::clone(&self.config.job),
+            here: self.config.worker,
+            locations: deployment.locations.iter().copied().collect(),
+            registry: self.registry.clone(),
+        });
+        // All gates exist before any subtask runs, so that local channels always find theirs.
+        let mut gates = Vec::new();
+        for &subtask in &deployment.subtasks {
+            let attempt = AttemptId { subtask, attempt: deployment.attempt };
+            let (inbox, gate) = gate(self.config.job.channels_into(subtask).len());
+            self.registry.lock().insert(attempt, inbox.clone());
+            gates.push((attempt, inbox, gate));
+        }
+        for (attempt, inbox, gate) in gates {
+            let events = self.events.clone();
+            let launch = Launch {
+                env: self.env.clone(),
+                job: Arc::clone(&self.config.job),
+                attempt,
+                restore: deployment.restore,
+                storage: self.config.storage.clone(),
+                mode: self.config.mode,
+                metrics: Arc::clone(&self.config.metrics),
+                report: Arc::new(move |report| {
+                    events.push(Happening::Input(Input::Report(report)));
+                }),
+                connect: Arc::clone(&connect),
+            };
+            let registry = self.registry.clone();
+            let name = self.config.job.subtask_name(attempt.subtask);
+            self.env.spawn(&name, async move {
+                subtask::run(launch, inbox, gate).await;
+                registry.lock().remove(&attempt);
+            });
+        }
+    }
+}
+
+async fn read_orders(
+    mut receiver: Box<dyn FrameReceiver>,
+    number: u64,
+    events: &MailboxSender<Happening>,
+) -> String {
+    loop {
+        match receiver.receive().await {
+            Ok(Some(frame)) => match decode_message::<ToWorker>(&frame) {
+                Ok(order) => events.push(Happening::Ordered(number, Box::new(order))),
+                Err(error) => return error.to_string(),
+            },
+            Ok(None) => return "the coordinator closed the connection".to_owned(),
+            Err(error) => return format!("the connection broke: {error}"),
+        }
+    }
+}
+
+async fn write_frames(mut sender: Box<dyn FrameSender>, mut frames: Mailbox<Vec<u8>>) {
+    while let Some(frame) = frames.receive().await {
+        if sender.send(frame).await.is_err() {
+            // The reading side notices too and reports it.
+            return;
+        }
+    }
+}
+
+/// The gates of the subtasks that run here.
+#[derive(Clone, Default)]
+struct Registry {
+    inboxes: Arc<Mutex<BTreeMap<AttemptId, Inbox>>>,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptId, Inbox>> {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, attempt: Attempt) -> Vec<(AttemptId, Inbox)> {
+        let inboxes = self.lock();
+        let of_attempt = inboxes.iter().filter(|(id, _)| id.attempt == attempt);
+        of_attempt.map(|(id, inbox)| (*id, inbox.clone())).collect()
+    }
+
+    fn get(&self, attempt: AttemptId) -> Option<Inbox> {
+        self.lock().get(&attempt).cloned()
+    }
+}
+
+/// Accepts data connections. One that names no gate of this worker is dropped, and its sender fails.
+async fn accept(env: Env, job: Arc<Job>, registry: Registry, mut listener: Box<dyn Listener>) {
+    while let Ok(connection) = listener.accept().await {
+        let (job, registry) = (Arc::clone(&job), registry.clone());
+        env.spawn("feed a channel", async move {
+            let mut receiver = connection.receiver;
+            // Kept while the channel lives: dropping it would close the other direction.
+            let _sender = connection.sender;
+            let Ok(Some(frame)) = receiver.receive().await else { return };
+            let Ok(hello) = decode_message::<ChannelHello>(&frame) else { return };
+            let Some(inbox) = registry.get(hello.receiver) else { return };
+            let channels = job.channels_into(hello.receiver.subtask);
+            let Some((edge, _)) = channels.get(hello.channel.0 as usize) else { return };
+            let Some(sender) = inbox.attach(hello.channel) else { return };
+            feed(receiver, sender, job.edges[edge.0 as usize].decode).await;
+        });
+    }
+}
+
+/// Opens the output channels of one attempt's subtasks.
+struct Channels {
+    env: Env,
+    job: Arc<Job>,
+    here: WorkerId,
+    locations: BTreeMap<SubtaskId, WorkerId>,
+    registry: Registry,
+}
+
+#[async_trait::async_trait]
+impl Connect for Channels {
+    async fn connect(&self, from: AttemptId, edge: EdgeId) -> Result<Vec<Outgoing>, String> {
+        let mut outgoing = Vec::new();
+        for subtask in self.job.channels_out_of(from.subtask, edge) {
+            let receiver = AttemptId { subtask, attempt: from.attempt };
+            let channels = self.job.channels_into(subtask);
+            let index = channels.iter().position(|it| *it == (edge, from.subtask));
+            let index = index.expect("both ends of an edge agree on its channels");
+            let channel =
+                ChannelId(u32::try_from(index).expect("channels are numbered in 32 bits"));
+            let to = self.locations.get(&subtask).copied();
+            let to = to.ok_or_else(|| format!("nobody runs {subtask}"))?;
+            if to == self.here {
+                let inbox = self.registry.get(receiver);
+                let sender = inbox.and_then(|it| it.attach(channel));
+                let sender = sender.ok_or_else(|| format!("{receiver} is not here any more"))?;
+                outgoing.push(Outgoing::Local(sender));
+            } else {
+                let hello = ChannelHello { receiver, channel };
+                let address = to.to_string();
+                outgoing.push(Outgoing::connect(&self.env, &address, hello).await?);
+            }
+        }
+        Ok(outgoing)
+    }
+}
