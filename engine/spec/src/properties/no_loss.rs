@@ -1,0 +1,74 @@
+//! No loss (T2, D5): after the drain every input is reflected, at least once.
+//!
+//! ```text
+//! if finished, for each line l:   count(l, committed) >= count(l, expected)
+//! ```
+//!
+//! Weaker than exactly-once output; what at-least-once mode still promises.
+
+use alloc::format;
+
+use crate::Property;
+use crate::history::{Ending, History};
+use crate::properties::counted;
+use crate::violation::{Violation, shown};
+
+/// See the module.
+pub const PROPERTY: Property = Property {
+    name: "no-loss",
+    rule: "T2, D5",
+    about: "a finished job committed every expected line at least once",
+    check,
+};
+
+/// Looks for expected lines that are not committed.
+///
+/// # Errors
+/// The lines that are lost.
+pub fn check(history: &History) -> Result<(), Violation> {
+    if history.ending != Ending::Finished {
+        return Ok(());
+    }
+    let expected = counted(&history.expected_output);
+    let committed = counted(history.committed_output.iter().flat_map(|file| &file.lines));
+    let lost = expected.iter().filter_map(|(line, &due)| {
+        let seen = committed.get(line).copied().unwrap_or(0);
+        (seen < due).then(|| format!("lost ({seen} of {due} committed): {}", shown(line)))
+    });
+    match lost.clone().count() {
+        0 => Ok(()),
+        count => {
+            let message = format!("{count} lines lost of {} expected", expected.len());
+            Err(Violation::of(&PROPERTY, message).with_details(lost))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::history::CommittedFile;
+
+    fn history(committed: &[&str]) -> History {
+        let lines = committed.iter().map(|line| line.as_bytes().to_vec()).collect();
+        History {
+            expected_output: vec![b"a".to_vec(), b"b".to_vec()],
+            committed_output: vec![CommittedFile { name: "part-0".into(), lines }],
+            ending: Ending::Finished,
+            ..History::default()
+        }
+    }
+
+    #[test]
+    fn a_repeated_line_holds() {
+        check(&history(&["a", "a", "b"])).expect("holds");
+    }
+
+    #[test]
+    fn a_missing_line_is_named() {
+        let violation = check(&history(&["a", "a"])).expect_err("violated");
+        assert_eq!(violation.details, ["lost (0 of 1 committed): b"]);
+    }
+}
