@@ -236,18 +236,13 @@ impl Drop for ChannelSender {
 impl Gate {
     /// The next order, or the head of the next channel in turn that is not blocked. Cancel safe.
     pub async fn next(&mut self) -> Incoming {
-        poll_fn(|context| match self.try_next() {
-            Some(incoming) => Poll::Ready(incoming),
-            None => {
-                let mut state = self.inbox.lock();
-                state.receiver = Some(context.waker().clone());
-                drop(state);
-                // Something may have arrived between the two locks.
-                match self.try_next() {
-                    Some(incoming) => Poll::Ready(incoming),
-                    None => Poll::Pending,
-                }
+        poll_fn(|context| {
+            if let Some(incoming) = self.try_next() {
+                return Poll::Ready(incoming);
             }
+            self.inbox.lock().receiver = Some(context.waker().clone());
+            // Something may have arrived between the two locks.
+            self.try_next().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }

@@ -15,8 +15,10 @@ pub mod channel; // bounded channels between subtasks, and the gate that reads t
 pub mod wire; // elements and messages as bytes
 
 // Drivers of the cores.
+pub mod coordinator; // a leader: its workers' connections, storage and timers around the core
 pub mod mailbox; // the ordered queue of inputs in front of a core
 pub mod subtask; // one attempt: gate, chain, core, channels
+pub(crate) mod task; // tasks that end with their owner
 pub mod timers;
 pub mod worker; // a worker process: link to the coordinator, subtasks, data connections // named timers on the clock
 

@@ -74,8 +74,8 @@ struct Failure {
 }
 
 impl Failure {
-    fn retryable(cause: impl ToString) -> Self {
-        Self { cause: cause.to_string(), is_fatal: false }
+    fn retryable(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self { cause: cause.into().to_string(), is_fatal: false }
     }
 }
 
@@ -292,14 +292,13 @@ impl Driver {
 
     async fn drive_operator(&mut self) -> Result<(), Failure> {
         while !self.is_finished {
-            let incoming = match self.gate.try_next() {
-                Some(incoming) => incoming,
-                None => {
-                    // Nothing to do: what is half full would otherwise wait.
-                    self.flush_edges();
-                    self.send_ready().await?;
-                    self.gate.next().await
-                }
+            let incoming = if let Some(incoming) = self.gate.try_next() {
+                incoming
+            } else {
+                // Nothing to do: what is half full would otherwise wait.
+                self.flush_edges();
+                self.send_ready().await?;
+                self.gate.next().await
             };
             match incoming {
                 Incoming::Order(order) => self.on_order(order).await?,
@@ -518,7 +517,9 @@ impl Driver {
     fn flush_edges(&mut self) {
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
-        ports.into_iter().for_each(|port| port.flush());
+        for port in ports {
+            port.flush();
+        }
     }
 
     /// Sends every full batch.

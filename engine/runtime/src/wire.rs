@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{ChannelSender, Element};
+use crate::mailbox::Mailbox;
 
 /// The first frame of a data connection: which channel of which subtask it feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,16 @@ pub fn decode_message<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, StreamErro
     let wrong = |source| StreamError::Decode { what: "a control message", source };
     let (message, rest) = postcard::take_from_bytes(bytes).map_err(wrong)?;
     if rest.is_empty() { Ok(message) } else { Err(wrong(postcard::Error::DeserializeBadEncoding)) }
+}
+
+/// Sends queued frames until the queue ends or the connection breaks; the side that reads the connection
+/// notices and reports.
+pub(crate) async fn write_frames(mut sender: Box<dyn FrameSender>, mut frames: Mailbox<Vec<u8>>) {
+    while let Some(frame) = frames.receive().await {
+        if sender.send(frame).await.is_err() {
+            return;
+        }
+    }
 }
 
 const BATCH: u8 = 0;

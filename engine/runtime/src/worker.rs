@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_env::{Env, FrameReceiver, FrameSender, Listener, TaskHandle};
+use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
 use seawall_protocol::config::{CheckpointMode, HeartbeatConfig};
 use seawall_protocol::message::{Deployment, ToWorker};
 use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
@@ -22,8 +22,9 @@ use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::metrics::Metrics;
 use crate::subtask::{self, Connect, Launch};
+use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
-use crate::wire::{ChannelHello, Outgoing, decode_message, encode_message, feed};
+use crate::wire::{ChannelHello, Outgoing, decode_message, encode_message, feed, write_frames};
 
 /// What a worker process is told at its start.
 #[derive(Clone)]
@@ -87,14 +88,6 @@ struct Link {
     number: u64,
     frames: Option<MailboxSender<Vec<u8>>>,
     tasks: Vec<AbortOnDrop>,
-}
-
-struct AbortOnDrop(Box<dyn TaskHandle>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 struct Shell {
@@ -275,15 +268,6 @@ async fn read_orders(
             },
             Ok(None) => return "the coordinator closed the connection".to_owned(),
             Err(error) => return format!("the connection broke: {error}"),
-        }
-    }
-}
-
-async fn write_frames(mut sender: Box<dyn FrameSender>, mut frames: Mailbox<Vec<u8>>) {
-    while let Some(frame) = frames.receive().await {
-        if sender.send(frame).await.is_err() {
-            // The reading side notices too and reports it.
-            return;
         }
     }
 }

@@ -13,7 +13,7 @@ pub trait Key: Record + Clone + Eq + Ord + Debug + Sync {
     fn stable_hash(&self) -> u64;
 }
 
-/// Mixes 64 bits so that each output bit depends on each input bit (the finalizer of MurmurHash3).
+/// Mixes 64 bits so that each output bit depends on each input bit (the finalizer of `MurmurHash3`).
 #[inline]
 pub fn mix(mut bits: u64) -> u64 {
     bits ^= bits >> 33;

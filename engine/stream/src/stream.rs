@@ -57,7 +57,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         name: &str,
         side_name: &str,
         apply: F,
-    ) -> (Stream<U, SplitPipe<P, F, S>>, Stream<S, EdgePipe<S>>)
+    ) -> Split<U, S, P, F>
     where
         U: Record,
         S: Record,
@@ -156,6 +156,9 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         graph.operators[self.operator.0 as usize] = Some(operator);
     }
 }
+
+/// The main stream and the side stream of [`Stream::split`].
+pub type Split<U, S, P, F> = (Stream<U, SplitPipe<P, F, S>>, Stream<S, EdgePipe<S>>);
 
 /// A chain that begins with the records of `inputs`.
 fn head<T, P>(builder: &JobBuilder, name: &str, inputs: Vec<EdgeId>, pipe: P) -> Stream<T, P> {
