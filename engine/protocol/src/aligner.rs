@@ -58,7 +58,8 @@ pub struct Aligner {
     /// Which open channels delivered the barrier, for each checkpoint that started and has no outcome.
     /// In exactly-once mode at most one, and its channels are the blocked ones.
     collecting: BTreeMap<CheckpointId, BTreeSet<ChannelId>>,
-    /// The newest checkpoint that started here; only newer ones start (C4, D4, F3).
+    /// The newest checkpoint that started here, or whose barrier was passed over as cancelled; only
+    /// newer ones start (C4, D4, F3).
     newest: CheckpointId,
     /// Checkpoints given up before they started here, and whether the outputs were told. All above
     /// `newest`, which keeps the others out.
@@ -75,11 +76,6 @@ impl Aligner {
             newest: restored.unwrap_or_default(),
             cancelled: BTreeMap::new(),
         }
-    }
-
-    /// The newest checkpoint that started here, or the restored one.
-    pub fn newest(&self) -> CheckpointId {
-        self.newest
     }
 
     /// The channels that wait for others; none in at-least-once mode.
@@ -176,16 +172,16 @@ impl Aligner {
     }
 
     /// Whether the checkpoint may start here. One that was cancelled before it started leaves a cancel
-    /// marker in the place of its barrier (F4).
+    /// marker in the place of its barrier (F4), and older ones behind: its channel passed over them.
     fn admits(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) -> bool {
         if checkpoint <= self.newest {
             out.push(Effect::Ignore(checkpoint));
             return false;
         }
-        let Some(outputs_know) = self.cancelled.get_mut(&checkpoint) else { return true };
+        let Some(outputs_know) = self.cancelled.get(&checkpoint).copied() else { return true };
+        self.leave_behind(checkpoint);
         out.push(Effect::Ignore(checkpoint));
-        if !*outputs_know {
-            *outputs_know = true;
+        if !outputs_know {
             out.push(Effect::ForwardCancelMarker(checkpoint));
         }
         false
@@ -193,11 +189,15 @@ impl Aligner {
 
     fn start(&mut self, checkpoint: CheckpointId) {
         assert!(self.newest < checkpoint, "{checkpoint} starts after {}", self.newest);
-        self.newest = checkpoint;
-        self.cancelled.retain(|cancelled, _| *cancelled > checkpoint);
+        self.leave_behind(checkpoint);
         self.collecting.insert(checkpoint, BTreeSet::new());
         let is_alone = self.collecting.len() == 1;
         assert!(is_alone || self.mode == CheckpointMode::AtLeastOnce, "two alignments (C7)");
+    }
+
+    fn leave_behind(&mut self, checkpoint: CheckpointId) {
+        self.newest = self.newest.max(checkpoint);
+        self.cancelled.retain(|cancelled, _| *cancelled > checkpoint);
     }
 
     /// The channels stay blocked until the snapshot is taken and the barrier is on its way (C2).
@@ -240,7 +240,7 @@ impl Aligner {
         self.cancelled.insert(checkpoint, outputs_know);
         if self.cancelled.len() > REMEMBERED_CANCELLED_MAX {
             let (oldest, _) = self.cancelled.pop_first().expect("it is over its bound");
-            self.newest = self.newest.max(oldest);
+            self.leave_behind(oldest);
         }
     }
 }
