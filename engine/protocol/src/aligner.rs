@@ -133,7 +133,8 @@ impl Aligner {
         }
     }
 
-    /// Handles a cancel marker at the head of a channel: upstream will not send this barrier (C6).
+    /// Handles a cancel marker at the head of a channel: upstream will not send this barrier (C6). Also
+    /// for a checkpoint that the subtask itself declines before it started.
     pub fn on_cancel_marker(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.collecting.contains_key(&checkpoint) {
             self.abandon(checkpoint, false, out);

@@ -228,15 +228,14 @@ impl Subtask {
     }
 
     /// Decides the answer to what happened. Total.
+    #[expect(clippy::needless_pass_by_value, reason = "every core takes its input whole")]
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Created => match input {
-                Input::Start => self.on_start(effects),
-                other => stale(format!("{other} before the start"), effects),
-            },
+            Phase::Created if input == Input::Start => self.on_start(effects),
+            Phase::Created => stale(format!("{input} before the start"), effects),
             Phase::Stopped => stale(format!("{input} after the stop"), effects),
             Phase::Restoring { .. } | Phase::Running | Phase::Finishing => {
-                self.on_live(input, effects);
+                self.on_live(&input, effects);
             }
         }
     }
@@ -246,8 +245,8 @@ impl Subtask {
         self.commit(effects, Committer::on_start);
     }
 
-    fn on_live(&mut self, input: Input, effects: &mut Vec<Effect>) {
-        match input {
+    fn on_live(&mut self, input: &Input, effects: &mut Vec<Effect>) {
+        match *input {
             Input::Start => stale("a second start", effects),
             Input::Trigger(checkpoint) => self.on_trigger(checkpoint, effects),
             Input::Barrier { channel, checkpoint } => {
@@ -322,7 +321,7 @@ impl Subtask {
             }
             Some(older) => {
                 *postponed = Some(checkpoint);
-                effects.push(Effect::ForwardCancelMarker(older));
+                self.align(None, effects, |aligner, out| aligner.on_cancel_marker(older, out));
                 self.decline(older, DeclineReason::Subsumed, effects);
             }
             None => *postponed = Some(checkpoint),

@@ -209,7 +209,7 @@ fn at_least_once_counts_barriers_without_blocking_and_the_newest_cut_forgets_the
 #[test]
 fn at_least_once_drops_the_oldest_count_beyond_its_bound() {
     let mut aligner = Aligner::new(AtLeastOnce, 2, None);
-    let max = u64::try_from(TRACKED_BARRIERS_MAX).unwrap();
+    let max = u64::try_from(TRACKED_BARRIERS_MAX).expect("a small number");
     for checkpoint in 1..=max {
         assert_eq!(take(&mut aligner, Barrier(0, checkpoint)).len(), 1);
     }
@@ -221,7 +221,7 @@ fn at_least_once_drops_the_oldest_count_beyond_its_bound() {
 #[test]
 fn a_cancelled_checkpoint_that_is_no_longer_remembered_still_does_not_start() {
     let mut aligner = Aligner::new(ExactlyOnce, 2, None);
-    let max = u64::try_from(REMEMBERED_CANCELLED_MAX).unwrap();
+    let max = u64::try_from(REMEMBERED_CANCELLED_MAX).expect("a small number");
     for checkpoint in 1..=max + 1 {
         take(&mut aligner, Marker(checkpoint));
     }
@@ -269,7 +269,7 @@ impl Channel {
     fn elements(&self) -> Vec<Element> {
         let mut elements = Vec::new();
         for (round, (records, upstream)) in self.rounds.iter().enumerate() {
-            let checkpoint = u64::try_from(round + 1).unwrap();
+            let checkpoint = u64::try_from(round + 1).expect("a small number");
             if self.closes_after == Some(round) {
                 elements.push(Element::Close);
                 return elements;
@@ -292,8 +292,10 @@ fn channel() -> impl Strategy<Value = Channel> {
         1 => Just(Upstream::Marker),
         1 => Just(Upstream::Nothing),
     ];
-    let rounds =
-        prop::collection::vec((0..4_usize, upstream), usize::try_from(CHECKPOINTS).unwrap());
+    let rounds = prop::collection::vec(
+        (0..4_usize, upstream),
+        usize::try_from(CHECKPOINTS).expect("a small number"),
+    );
     let closes_after = prop::option::weighted(0.2, 0..6_usize);
     (rounds, closes_after).prop_map(|(rounds, closes_after)| Channel { rounds, closes_after })
 }
@@ -316,7 +318,7 @@ impl Gate {
         let count = channels.len();
         Self {
             mode,
-            aligner: Aligner::new(mode, u32::try_from(count).unwrap(), None),
+            aligner: Aligner::new(mode, u32::try_from(count).expect("a small number"), None),
             scripts: channels.iter().map(Channel::elements).collect(),
             heads: vec![0; count],
             records: vec![0; count],
@@ -336,7 +338,7 @@ impl Gate {
     fn read(&mut self, at: usize) {
         let element = self.scripts[at][self.heads[at]];
         self.heads[at] += 1;
-        let channel = u32::try_from(at).unwrap();
+        let channel = u32::try_from(at).expect("a small number");
         match element {
             Element::Record => self.records[at] += 1,
             Element::Barrier(checkpoint) => self.give(Barrier(channel, checkpoint)),
@@ -353,11 +355,11 @@ impl Gate {
             match effect {
                 Effect::Block { channel, .. } => {
                     assert_eq!(self.mode, ExactlyOnce, "at-least-once never blocks (D1)");
-                    let at = usize::try_from(channel.0).unwrap();
+                    let at = usize::try_from(channel.0).expect("a small number");
                     assert!(self.blocked.insert(at), "{channel} is blocked twice");
                 }
                 Effect::Unblock(channel) => {
-                    let at = usize::try_from(channel.0).unwrap();
+                    let at = usize::try_from(channel.0).expect("a small number");
                     assert!(self.blocked.remove(&at), "{channel} was not blocked");
                 }
                 Effect::Cut(checkpoint) => self.on_cut(checkpoint.0),
@@ -369,7 +371,7 @@ impl Gate {
             }
         }
         let blocked: BTreeSet<_> =
-            self.blocked.iter().map(|at| u32::try_from(*at).unwrap()).collect();
+            self.blocked.iter().map(|at| u32::try_from(*at).expect("a small number")).collect();
         assert_eq!(self.aligner.blocked().map(|it| it.0).collect::<BTreeSet<_>>(), blocked);
     }
 
@@ -398,7 +400,9 @@ fn is_intact(channels: &[Channel], checkpoint: u64) -> bool {
     let has_barrier =
         |channel: &Channel| channel.elements().contains(&Element::Barrier(checkpoint));
     let is_excused = |channel: &Channel| {
-        channel.closes_after.is_some_and(|rounds| u64::try_from(rounds).unwrap() < checkpoint)
+        channel
+            .closes_after
+            .is_some_and(|rounds| u64::try_from(rounds).expect("a small number") < checkpoint)
     };
     channels.iter().all(|it| has_barrier(it) || is_excused(it)) && channels.iter().any(has_barrier)
 }

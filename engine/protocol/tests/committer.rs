@@ -156,7 +156,7 @@ fn answers_to_no_outstanding_commit_are_ignored() {
 #[test]
 fn a_committer_is_full_at_its_bound() {
     let mut committer = restored([]);
-    for checkpoint in 1..=u64::try_from(PENDING_TRANSACTIONS_MAX).unwrap() {
+    for checkpoint in 1..=u64::try_from(PENDING_TRANSACTIONS_MAX).expect("a small number") {
         assert!(!committer.is_full());
         take(&mut committer, PreCommit(checkpoint));
     }
