@@ -1,0 +1,96 @@
+//! Records per second of `keyed-count`, with and without checkpoints.
+//!
+//! `cargo bench --bench keyed_count`; `SEAWALL_BENCH_RECORDS` sets the records of one run. Each figure is
+//! the median of its runs; ratios are of medians from this one process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use seawall_protocol::{JobId, WorkerId};
+use seawall_protocol::coordinator::Outcome;
+use seawall_protocol::record::JobResult;
+use seawall_runtime::coordinator::{self, CoordinatorConfig};
+use seawall_runtime::metrics::Metrics;
+use seawall_runtime::tokio_env::{self, InProcessNetwork, Unobserved};
+use seawall_runtime::worker::{self, WorkerConfig};
+
+const RUNS: usize = 5;
+
+fn main() {
+    let records: u64 = std::env::var("SEAWALL_BENCH_RECORDS")
+        .ok()
+        .and_then(|it| it.replace('_', "").parse().ok())
+        .unwrap_or(40_000_000);
+    println!("keyed-count, {records} records, parallelism 2, median of {RUNS} runs");
+    println!("{:>9}  {:>12}  {:>12}  {:>6}", "keys", "checkpoints", "M records/s", "ratio");
+    for keys in [1_000, 1_000_000] {
+        let without = median(|| run(records, keys, None));
+        let with = median(|| run(records, keys, Some(Duration::from_secs(1))));
+        println!("{keys:>9}  {:>12}  {:>12.1}  {:>6.2}", "none", without / 1e6, 1.0);
+        println!("{keys:>9}  {:>12}  {:>12.1}  {:>6.2}", "each second", with / 1e6, with / without);
+    }
+}
+
+fn median(mut run: impl FnMut() -> f64) -> f64 {
+    let mut rates: Vec<f64> = (0..RUNS).map(|_| run()).collect();
+    rates.sort_unstable_by(f64::total_cmp);
+    rates[RUNS / 2]
+}
+
+/// One run from an empty directory to its committed result, in records per second.
+fn run(records: u64, keys: u64, interval: Option<Duration>) -> f64 {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let (storage, output) = (directory.path().join("state"), directory.path().join("out"));
+    let began = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(process(records, keys, interval, &storage, &output));
+    records as f64 / began.elapsed().as_secs_f64()
+}
+
+async fn process(
+    records: u64,
+    keys: u64,
+    interval: Option<Duration>,
+    storage: &Path,
+    output: &Path,
+) {
+    let spec = seawall_jobs::find("keyed-count").expect("it is built in");
+    let pairs = [
+        format!("records={records}"),
+        format!("keys={keys}"),
+        format!("output={}", output.display()),
+    ];
+    let options = seawall_jobs::Options::parse(spec, &pairs).expect("the options are legal");
+    let job = Arc::new((spec.build)(&options, 2));
+    let env = tokio_env::env(Arc::new(InProcessNetwork::new()), Arc::new(Unobserved));
+    let worker = WorkerConfig {
+        worker: WorkerId(1),
+        slots: 2,
+        coordinator: "coordinator".to_owned(),
+        job: Arc::clone(&job),
+        storage: storage.to_owned(),
+        mode: seawall_protocol::config::CheckpointMode::ExactlyOnce,
+        heartbeat: HeartbeatConfig::default(),
+        metrics: Arc::new(Metrics::default()),
+    };
+    let worker_env = env.clone();
+    let worker = tokio::spawn(async move { worker::run(worker_env, worker).await });
+    let config = CoordinatorConfig {
+        address: "coordinator".to_owned(),
+        storage: storage.to_owned(),
+        id: JobId(1),
+        job,
+        checkpoint: CheckpointConfig { interval, ..CheckpointConfig::default() },
+        restart: RestartStrategy::None,
+        heartbeat: HeartbeatConfig::default(),
+    };
+    let outcome = coordinator::run(env, config).await.expect("nothing is in the way");
+    assert_eq!(outcome, Outcome::Result(JobResult::Finished));
+    worker.abort();
+}

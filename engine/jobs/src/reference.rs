@@ -1,0 +1,270 @@
+//! What each job must output and hold, folded plainly from its input: no operators, no batches, no
+//! checkpoints. The oracles compare the engine with this.
+//!
+//! Everything is text, because a violation is read by people: a line of output, or a key and its state.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use seawall_runtime::connectors::file_source::FileSplit;
+use seawall_runtime::connectors::generator::GeneratorSplit;
+use seawall_stream::state::EncodedGroup;
+
+use crate::access_log::Totals;
+use crate::options::Options;
+
+/// An input file as it was when the job started, decompressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// Where.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Lines of output by directory below the output directory ("" is the output directory itself), sorted.
+pub type Output = BTreeMap<String, Vec<String>>;
+
+/// Keys and their state, as text.
+pub type State = BTreeMap<String, String>;
+
+/// The output of `job` for its whole input.
+///
+/// # Panics
+/// When there is no built-in job of this name.
+pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
+    let lines = || files.iter().flat_map(|file| lines_of(&file.bytes)).map(|(_, line)| line);
+    let mut output = Output::new();
+    match job {
+        "word-count" => {
+            let counts = count_words(lines());
+            output.insert(String::new(), joined(counts));
+        }
+        "access-log" => {
+            let (totals, malformed) = sum_requests(lines());
+            output.insert(String::new(), joined(totals));
+            if !malformed.is_empty() {
+                output.insert("malformed".to_owned(), malformed);
+            }
+        }
+        "keyed-count" => {
+            let counts = count_keys(options, 0..options.number("records"));
+            let lines = counts.iter().map(|(key, count)| format!("{key},{count}"));
+            output.insert(String::new(), lines.collect());
+        }
+        "ledger" => {
+            let counts = count_keys(options, 0..options.number("records"));
+            let numbered = counts
+                .iter()
+                .flat_map(|(key, count)| (1..=*count).map(move |n| format!("{key},{n}")));
+            output.insert(String::new(), numbered.collect());
+        }
+        other => panic!("no reference for job {other}"),
+    }
+    output.values_mut().for_each(|lines| lines.sort_unstable());
+    output
+}
+
+/// The keyed state of `job` after exactly the input before the positions of these splits.
+///
+/// # Panics
+/// When there is no built-in job of this name, or a split is not one of its splits.
+pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8>]) -> State {
+    match job {
+        "word-count" => count_words(lines_before(files, splits).into_iter()),
+        "access-log" => sum_requests(lines_before(files, splits).into_iter()).0,
+        "keyed-count" | "ledger" => {
+            let splits = splits.iter().map(|bytes| {
+                postcard::from_bytes::<GeneratorSplit>(bytes).expect("a split of the generator")
+            });
+            let records = splits.flat_map(|split| {
+                // Splits hold every `step`-th record; those before `next` were emitted.
+                let step = usize::try_from(split.step).expect("a step fits into memory");
+                (split.next % split.step..split.next).step_by(step)
+            });
+            count_keys(options, records)
+                .into_iter()
+                .map(|(key, count)| (key.to_string(), count.to_string()))
+                .collect()
+        }
+        other => panic!("no reference for job {other}"),
+    }
+}
+
+/// The keyed state in a snapshot of `job` as text.
+///
+/// # Errors
+/// When the bytes are not state of this job.
+pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String> {
+    let mut state = State::new();
+    for group in groups {
+        let mut bytes = group.bytes.as_slice();
+        for _ in 0..group.entries {
+            let (key, value, rest) = match job {
+                "word-count" => take::<String, u64>(bytes, u64::to_string)?,
+                "access-log" => take::<String, Totals>(bytes, totals_text)?,
+                "keyed-count" | "ledger" => take::<u64, u64>(bytes, u64::to_string)?,
+                other => return Err(format!("no reference for job {other}")),
+            };
+            if state.insert(key.clone(), value).is_some() {
+                return Err(format!("key {key} is twice in one snapshot"));
+            }
+            bytes = rest;
+        }
+    }
+    Ok(state)
+}
+
+fn take<'a, K, V>(
+    bytes: &'a [u8],
+    text: fn(&V) -> String,
+) -> Result<(String, String, &'a [u8]), String>
+where
+    K: serde::de::DeserializeOwned + ToString,
+    V: serde::de::DeserializeOwned,
+{
+    let ((key, value), rest): ((K, V), _) =
+        postcard::take_from_bytes(bytes).map_err(|error| error.to_string())?;
+    Ok((key.to_string(), text(&value), rest))
+}
+
+fn joined(state: State) -> Vec<String> {
+    state.into_iter().map(|(key, value)| format!("{key},{value}")).collect()
+}
+
+/// Lines with the position at which each starts.
+fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    while start < bytes.len() {
+        let length = bytes[start..].iter().position(|it| *it == b'\n');
+        let end = length.map_or(bytes.len(), |it| start + it);
+        let line = bytes[start..end].strip_suffix(b"\r").unwrap_or(&bytes[start..end]);
+        lines.push((start, String::from_utf8_lossy(line).into_owned()));
+        start = end + 1;
+    }
+    lines
+}
+
+fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
+    let mut before = Vec::new();
+    for bytes in splits {
+        let split: FileSplit = postcard::from_bytes(bytes).expect("a split of a file");
+        let file = files.iter().find(|it| it.path.as_os_str() == split.path.as_str());
+        let file = file.expect("the split's file is part of the input");
+        let is_before = |start: usize| {
+            let start = start as u64;
+            let owned = split.is_gzip || (split.start..split.end).contains(&start);
+            owned && (start < split.position || split.is_ended)
+        };
+        let lines = lines_of(&file.bytes).into_iter();
+        before.extend(lines.filter(|(start, _)| is_before(*start)).map(|(_, line)| line));
+    }
+    before
+}
+
+fn count_words(lines: impl Iterator<Item = String>) -> State {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for line in lines {
+        let mut word = String::new();
+        for character in line.chars().chain([' ']) {
+            if character.is_alphanumeric() {
+                word.push(character);
+            } else if !word.is_empty() {
+                *counts.entry(word.to_lowercase()).or_default() += 1;
+                word.clear();
+            }
+        }
+    }
+    counts.into_iter().map(|(word, count)| (word, count.to_string())).collect()
+}
+
+fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
+    let (keys, seed) = (options.number("keys"), options.number("seed"));
+    let mut counts = BTreeMap::new();
+    for index in records {
+        // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
+        let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let key = (u128::from(z) * u128::from(keys)) >> 64;
+        *counts.entry(u64::try_from(key).expect("a key is below 2^64")).or_default() += 1;
+    }
+    counts
+}
+
+fn totals_text(totals: &Totals) -> String {
+    let Totals { requests, bytes, errors } = totals;
+    format!("{requests},{bytes},{errors}")
+}
+
+/// Clients with their totals, and the lines that are not in combined format.
+fn sum_requests(lines: impl Iterator<Item = String>) -> (State, Vec<String>) {
+    let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
+    let mut malformed = Vec::new();
+    for line in lines {
+        match fields(&line) {
+            Some((client, status, bytes)) => {
+                let total = totals.entry(client).or_default();
+                total.requests += 1;
+                total.bytes = total.bytes.saturating_add(bytes);
+                total.errors += u64::from(status >= 400);
+            }
+            None => malformed.push(line),
+        }
+    }
+    let totals = totals.iter().map(|(client, it)| (client.clone(), totals_text(it))).collect();
+    (totals, malformed)
+}
+
+/// Client, status and bytes of a line in combined format, read character by character.
+fn fields(line: &str) -> Option<(String, u32, u64)> {
+    let mut rest = line;
+    let client = until(&mut rest, " ")?;
+    until(&mut rest, " ")?;
+    until(&mut rest, " [")?;
+    until(&mut rest, "] \"")?;
+    string(&mut rest)?;
+    rest = rest.strip_prefix(' ')?;
+    let status = until(&mut rest, " ")?;
+    let bytes = until(&mut rest, " \"")?;
+    string(&mut rest)?;
+    rest = rest.strip_prefix(" \"")?;
+    string(&mut rest)?;
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|it| it.is_ascii_digit());
+    let is_well_formed = !client.is_empty()
+        && rest.is_empty()
+        && (status.len() == 3 && is_number(status))
+        && (bytes == "-" || is_number(bytes));
+    if !is_well_formed {
+        return None;
+    }
+    let bytes = if bytes == "-" { 0 } else { bytes.parse().ok()? };
+    Some((client.to_owned(), status.parse().ok()?, bytes))
+}
+
+fn until<'a>(rest: &mut &'a str, end: &str) -> Option<&'a str> {
+    let at = rest.find(end)?;
+    let text = &rest[..at];
+    *rest = &rest[at + end.len()..];
+    Some(text)
+}
+
+/// Moves past the quote that ends a string; a backslash takes the next character with it.
+fn string(rest: &mut &str) -> Option<()> {
+    let mut characters = rest.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => {
+                characters.next();
+            }
+            '"' => {
+                *rest = &rest[at + 1..];
+                return Some(());
+            }
+            _ => {}
+        }
+    }
+    None
+}
