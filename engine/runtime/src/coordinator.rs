@@ -6,18 +6,20 @@
 //! ```
 //!
 //! Writes run beside the loop, so that a slow disk never silences the heartbeats. The core keeps their
-//! order by waiting for the answers that matter.
+//! order by waiting for the answers that matter. Frames to a worker wait in a bounded queue of their own:
+//! one that sends and does not receive is disconnected, and never holds up the others.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_env::{Connection, Env, Listener};
+use seawall_env::{Connection, Env, FrameReceiver, Listener};
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::coordinator::{Coordinator, Delay, Effect, Input, JobPlan, Outcome, Timer};
-use seawall_protocol::message::ToCoordinator;
+use seawall_protocol::limits::WORKERS_MAX;
+use seawall_protocol::message::{ToCoordinator, ToWorker};
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
 use seawall_stream::Job;
@@ -59,7 +61,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let listener =
         env.network.listen(address).await.map_err(RuntimeError::network("listen at", address))?;
     let (events, inbox) = mailbox();
-    let accepting = accept(env.clone(), events.clone(), listener);
+    let accepting = accept(events.clone(), listener);
     // Stopped with the coordinator: a handle does not stop its task when dropped.
     let _accepting = AbortOnDrop(env.spawn("accept workers", accepting));
     let fired = events.clone();
@@ -67,7 +69,17 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let core = Coordinator::new(plan(&config));
     events.push(Happening::Input(Input::Recovered(record)));
     let (disk, root) = (Arc::clone(&env.disk), config.storage.clone());
-    let mut shell = Shell { env, config, core, events, timers, links: BTreeMap::new() };
+    let mut shell = Shell {
+        env,
+        config,
+        core,
+        events,
+        timers,
+        links: BTreeMap::new(),
+        sessions: BTreeMap::new(),
+        accepted: 0,
+        storing: 0,
+    };
     let outcome = shell.drive(inbox).await;
     // What was pending or written late belongs to nobody now (T8).
     inspect::remove_orphans(disk.as_ref(), &root, shell.core.durable()).await;
@@ -125,22 +137,29 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, R
     Ok(record)
 }
 
-/// What the shell's queue holds.
+/// Frames that wait for one worker; beyond that it counts as one that does not receive.
+const WAITING_FRAMES_MAX: usize = 1024;
+/// Open connections, each worker's next session included; more are dropped when they are accepted.
+const CONNECTIONS_MAX: usize = 2 * WORKERS_MAX;
+
+/// What the shell's queue holds. Connections are numbered, so that what a closed one still says is passed
+/// over.
 enum Happening {
     Input(Input),
     Fired(Fired<Timer>),
-    /// A worker's session begins on a connection.
-    Opened {
-        worker: WorkerId,
-        session: SessionId,
-        link: Link,
-    },
+    Accepted(Connection),
+    Received(u64, ToCoordinator),
+    Ended(u64),
+    /// A write or deletion is over.
+    Stored(Option<Input>),
 }
 
-/// A session's connection.
+/// One connection.
 struct Link {
+    /// Whose it is, once the first message has registered it.
+    session: Option<(WorkerId, SessionId)>,
     frames: MailboxSender<Vec<u8>>,
-    _writing: AbortOnDrop,
+    _tasks: [AbortOnDrop; 2],
 }
 
 struct Shell {
@@ -149,44 +168,125 @@ struct Shell {
     core: Coordinator,
     events: MailboxSender<Happening>,
     timers: Timers<Timer>,
-    links: BTreeMap<(WorkerId, SessionId), Link>,
+    links: BTreeMap<u64, Link>,
+    /// The connection of each session.
+    sessions: BTreeMap<(WorkerId, SessionId), u64>,
+    /// Connections accepted so far.
+    accepted: u64,
+    /// Writes and deletions that are not over.
+    storing: usize,
 }
 
 impl Shell {
     async fn drive(&mut self, mut inbox: Mailbox<Happening>) -> Outcome {
-        loop {
+        let outcome = loop {
+            if let Some(outcome) = self.handle_next(&mut inbox).await {
+                break outcome;
+            }
+        };
+        // Nothing is deleted behind the caller's back.
+        while self.storing > 0 {
             let happening = inbox.receive().await.expect("the shell itself keeps a sender");
-            let Some(mut input) = self.meaning_of(happening) else { continue };
-            let tamper = Arc::clone(&self.env.tamper);
-            if !tamper.admits_to_coordinator(&mut input) {
-                continue;
-            }
-            let mut effects = Vec::new();
-            self.core.handle(input.clone(), &mut effects);
-            tamper.after_coordinator(&input, &mut effects);
-            for effect in effects {
-                if let Effect::Stop(outcome) = effect {
-                    return outcome;
-                }
-                self.perform(effect).await;
-            }
+            self.meaning_of(happening);
         }
+        outcome
+    }
+
+    async fn handle_next(&mut self, inbox: &mut Mailbox<Happening>) -> Option<Outcome> {
+        let happening = inbox.receive().await.expect("the shell itself keeps a sender");
+        let mut input = self.meaning_of(happening)?;
+        let tamper = Arc::clone(&self.env.tamper);
+        if !tamper.admits_to_coordinator(&mut input) {
+            return None;
+        }
+        let mut effects = Vec::new();
+        self.core.handle(input.clone(), &mut effects);
+        tamper.after_coordinator(&input, &mut effects);
+        for effect in effects {
+            if let Effect::Stop(outcome) = effect {
+                return Some(outcome);
+            }
+            self.perform(effect).await;
+        }
+        None
     }
 
     /// The core's input, or `None` for what only concerns the shell.
     fn meaning_of(&mut self, happening: Happening) -> Option<Input> {
         match happening {
-            Happening::Input(input) => {
-                if let Input::Disconnected { worker, session } = &input {
-                    self.links.remove(&(*worker, *session));
-                }
-                Some(input)
-            }
+            Happening::Input(input) => Some(input),
             Happening::Fired(fired) => self.timers.take(fired).map(Input::Timer),
-            Happening::Opened { worker, session, link } => {
-                self.links.insert((worker, session), link);
+            Happening::Accepted(connection) => {
+                self.open(connection);
                 None
             }
+            Happening::Received(number, message) => self.on_message(number, message),
+            Happening::Ended(number) => {
+                let (worker, session) = self.close(number)?;
+                Some(Input::Disconnected { worker, session })
+            }
+            Happening::Stored(answer) => {
+                self.storing -= 1;
+                answer
+            }
+        }
+    }
+
+    fn open(&mut self, connection: Connection) {
+        if self.links.len() >= CONNECTIONS_MAX {
+            return;
+        }
+        self.accepted += 1;
+        let number = self.accepted;
+        let Connection { sender, receiver } = connection;
+        let (frames, queue) = mailbox();
+        let reading = read(number, self.events.clone(), receiver);
+        let reading = AbortOnDrop(self.env.spawn("read from worker", reading));
+        let writing = AbortOnDrop(self.env.spawn("write to worker", write_frames(sender, queue)));
+        self.links.insert(number, Link { session: None, frames, _tasks: [reading, writing] });
+    }
+
+    /// The first message of a connection registers, and no other does. A connection that says otherwise
+    /// is closed.
+    fn on_message(&mut self, number: u64, message: ToCoordinator) -> Option<Input> {
+        let link = self.links.get_mut(&number)?;
+        match (link.session, &message) {
+            (None, ToCoordinator::Register { worker, session, .. }) => {
+                let (worker, session) = (*worker, *session);
+                if self.sessions.contains_key(&(worker, session)) {
+                    self.close(number);
+                    return None;
+                }
+                link.session = Some((worker, session));
+                self.sessions.insert((worker, session), number);
+                Some(Input::Message { worker, session, message })
+            }
+            (None, _) => {
+                self.close(number);
+                None
+            }
+            (Some((worker, session)), ToCoordinator::Register { .. }) => {
+                self.close(number);
+                Some(Input::Disconnected { worker, session })
+            }
+            (Some((worker, session)), _) => Some(Input::Message { worker, session, message }),
+        }
+    }
+
+    /// Closes the connection and returns whose it was.
+    fn close(&mut self, number: u64) -> Option<(WorkerId, SessionId)> {
+        let session = self.links.remove(&number)?.session?;
+        self.sessions.remove(&session);
+        Some(session)
+    }
+
+    fn send(&mut self, worker: WorkerId, session: SessionId, message: &ToWorker) {
+        let Some(&number) = self.sessions.get(&(worker, session)) else { return };
+        let frames = &self.links[&number].frames;
+        frames.push(encode_message(message));
+        if frames.waiting() > WAITING_FRAMES_MAX {
+            self.close(number);
+            self.events.push(Happening::Input(Input::Disconnected { worker, session }));
         }
     }
 
@@ -217,13 +317,11 @@ impl Shell {
                 self.timers.arm(timer, duration);
             }
             Effect::Disarm(timer) => self.timers.disarm(timer),
-            Effect::Send { worker, session, message } => {
-                if let Some(link) = self.links.get(&(worker, session)) {
-                    link.frames.push(encode_message(&message));
-                }
-            }
+            Effect::Send { worker, session, message } => self.send(worker, session, &message),
             Effect::Disconnect { worker, session } => {
-                self.links.remove(&(worker, session));
+                if let Some(&number) = self.sessions.get(&(worker, session)) {
+                    self.close(number);
+                }
             }
             Effect::Stop(_) => unreachable!("handled by the loop"),
             Effect::Note(event) => self.env.emit(event).await,
@@ -243,48 +341,39 @@ impl Shell {
     /// A duration in the range, drawn uniformly.
     fn draw(&self, delay: Delay) -> Duration {
         let range = delay.most.saturating_sub(delay.least).as_nanos();
+        if range == 0 {
+            return delay.least;
+        }
         let drawn = u128::from(self.env.entropy.next_u64()) % (range + 1);
-        delay.least + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX))
+        delay.least + Duration::from_nanos(u64::try_from(drawn).expect("drawn from 64 bits"))
     }
 
     /// Runs `work` beside the loop; its answer becomes an input.
-    fn answer_later<F>(&self, work: impl FnOnce(Env, CoordinatorConfig) -> F)
+    fn answer_later<F>(&mut self, work: impl FnOnce(Env, CoordinatorConfig) -> F)
     where
         F: Future<Output = Option<Input>> + Send + 'static,
     {
+        self.storing += 1;
         let answer = work(self.env.clone(), self.config.clone());
         let events = self.events.clone();
         self.env.spawn("storage", async move {
-            if let Some(input) = answer.await {
-                events.push(Happening::Input(input));
-            }
+            events.push(Happening::Stored(answer.await));
         });
     }
 }
 
 /// Accepts connections of workers.
-async fn accept(env: Env, events: MailboxSender<Happening>, mut listener: Box<dyn Listener>) {
+async fn accept(events: MailboxSender<Happening>, mut listener: Box<dyn Listener>) {
     while let Ok(connection) = listener.accept().await {
-        env.spawn("read from worker", read(env.clone(), events.clone(), connection));
+        events.push(Happening::Accepted(connection));
     }
 }
 
-/// Turns the frames of one connection into inputs. The first frame registers; a connection that begins
-/// otherwise is dropped.
-async fn read(env: Env, events: MailboxSender<Happening>, connection: Connection) {
-    let Connection { sender, mut receiver } = connection;
-    let Ok(Some(frame)) = receiver.receive().await else { return };
-    let Ok(first) = decode_message::<ToCoordinator>(&frame) else { return };
-    let ToCoordinator::Register { worker, session, .. } = first else { return };
-    let (frames, queue) = mailbox();
-    let writing = AbortOnDrop(env.spawn("write to worker", write_frames(sender, queue)));
-    events.push(Happening::Opened { worker, session, link: Link { frames, _writing: writing } });
-    let mut message = first;
-    loop {
-        events.push(Happening::Input(Input::Message { worker, session, message }));
-        let Ok(Some(frame)) = receiver.receive().await else { break };
-        let Ok(next) = decode_message(&frame) else { break };
-        message = next;
+/// Turns the frames of one connection into messages. One that is none ends it.
+async fn read(number: u64, events: MailboxSender<Happening>, mut receiver: Box<dyn FrameReceiver>) {
+    while let Ok(Some(frame)) = receiver.receive().await {
+        let Ok(message) = decode_message(&frame) else { break };
+        events.push(Happening::Received(number, message));
     }
-    events.push(Happening::Input(Input::Disconnected { worker, session }));
+    events.push(Happening::Ended(number));
 }

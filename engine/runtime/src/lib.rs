@@ -19,8 +19,8 @@ pub mod coordinator; // a leader: its workers' connections, storage and timers a
 pub mod mailbox; // the ordered queue of inputs in front of a core
 pub mod subtask; // one attempt: gate, chain, core, channels
 pub(crate) mod task; // tasks that end with their owner
-pub mod timers;
-pub mod worker; // a worker process: link to the coordinator, subtasks, data connections // named timers on the clock
+pub mod timers; // named timers on the clock
+pub mod worker; // a worker process: link to the coordinator, subtasks, data connections
 
 // Worlds.
 pub mod contract; // what every Env must do, as checks that any test can call

@@ -65,6 +65,13 @@ impl<T> MailboxSender<T> {
     }
 }
 
+impl<T> MailboxSender<T> {
+    /// How many values were pushed and not received.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).queue.len()
+    }
+}
+
 impl<T> Mailbox<T> {
     /// The next value, or `None` once all is received and no sender is left. Cancel safe.
     pub async fn receive(&mut self) -> Option<T> {

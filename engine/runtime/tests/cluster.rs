@@ -1,0 +1,295 @@
+//! A coordinator and its workers in one process, on real files and a real clock.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use seawall_env::{Env, Observer, Reaction};
+use seawall_protocol::config::{
+    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy,
+};
+use seawall_protocol::coordinator::Outcome;
+use seawall_protocol::event::Event;
+use seawall_protocol::message::ToCoordinator;
+use seawall_protocol::record::JobResult;
+use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
+use seawall_runtime::connectors::{FileSink, GeneratorSource, Rated};
+use seawall_runtime::coordinator::{self, CoordinatorConfig};
+use seawall_runtime::metrics::Metrics;
+use seawall_runtime::storage::{inspect, layout, record};
+use seawall_runtime::tokio_env::{self, FileSystem, InProcessNetwork};
+use seawall_runtime::wire::encode_message;
+use seawall_runtime::worker::{self, WorkerConfig};
+use seawall_runtime::{RuntimeError, storage::StorageError};
+use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};
+
+const SOURCE: GeneratorSource = GeneratorSource { records: 20_000, keys: 50, seed: 7 };
+const PARALLELISM: u32 = 2;
+
+/// Keeps the names of events.
+#[derive(Default)]
+struct Names(Mutex<Vec<&'static str>>);
+
+#[async_trait]
+impl Observer for Names {
+    fn observe(&self, event: Event) -> Reaction {
+        self.0.lock().unwrap().push(event.name());
+        Reaction::Continue
+    }
+
+    async fn settle(&self) {}
+}
+
+impl Names {
+    fn count(&self, name: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|it| **it == name).count()
+    }
+}
+
+#[derive(Clone)]
+struct Count;
+
+impl KeyedProcess for Count {
+    type Key = u64;
+    type In = u64;
+    type State = u64;
+    type Out = (u64, u64);
+
+    fn on_record(
+        &mut self,
+        _key: &u64,
+        _record: u64,
+        state: &mut Option<u64>,
+        _out: &mut impl Collect<(u64, u64)>,
+    ) {
+        *state = Some(state.unwrap_or(0) + 1);
+    }
+
+    fn on_end(&mut self, key: &u64, state: &u64, out: &mut impl Collect<(u64, u64)>) {
+        out.push((*key, *state));
+    }
+}
+
+fn encode(record: &(u64, u64), bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(format!("{},{}\n", record.0, record.1).as_bytes());
+}
+
+struct Cluster {
+    directory: tempfile::TempDir,
+    env: Env,
+    names: Arc<Names>,
+    job: Arc<Job>,
+    heartbeat: HeartbeatConfig,
+}
+
+impl Cluster {
+    fn new(rate: Option<u64>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let names = Arc::new(Names::default());
+        let env = tokio_env::env(Arc::new(InProcessNetwork::new()), names.clone());
+        let builder = JobBuilder::new("keyed-count", PARALLELISM);
+        builder
+            .source("numbers", Rated::new(SOURCE, rate, PARALLELISM))
+            .key_by(|key| *key)
+            .process("count", Count)
+            .sink("counts", FileSink::new(directory.path().join("output"), encode));
+        let heartbeat = HeartbeatConfig::default();
+        Self { directory, env, names, job: Arc::new(builder.build()), heartbeat }
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.directory.path().join("data/checkpoints")
+    }
+
+    fn coordinator_config(&self) -> CoordinatorConfig {
+        CoordinatorConfig {
+            address: "coordinator".into(),
+            storage: self.storage(),
+            id: JobId(7),
+            job: Arc::clone(&self.job),
+            checkpoint: CheckpointConfig {
+                interval: Some(Duration::from_millis(50)),
+                retained: 2,
+                ..CheckpointConfig::default()
+            },
+            restart: RestartStrategy::FixedDelay { attempts: 10, delay: Duration::from_millis(20) },
+            heartbeat: self.heartbeat.clone(),
+        }
+    }
+
+    async fn coordinator(&self) -> Result<Outcome, RuntimeError> {
+        let running = coordinator::run(self.env.clone(), self.coordinator_config());
+        tokio::time::timeout(Duration::from_mins(1), running).await.expect("it must end")
+    }
+
+    fn worker(&self, number: u32, slots: u32) -> tokio::task::JoinHandle<()> {
+        let config = WorkerConfig {
+            worker: WorkerId(number),
+            slots,
+            coordinator: "coordinator".into(),
+            job: Arc::clone(&self.job),
+            storage: self.storage(),
+            mode: CheckpointMode::ExactlyOnce,
+            heartbeat: self.heartbeat.clone(),
+            metrics: Arc::new(Metrics::default()),
+        };
+        let env = self.env.clone();
+        tokio::spawn(async move { worker::run(env, config).await.unwrap() })
+    }
+
+    async fn until(&self, name: &str, count: usize) {
+        while self.names.count(name) < count {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Every key with its count, and that no key was written twice.
+    fn output(&self) -> BTreeMap<u64, u64> {
+        let mut counts = BTreeMap::new();
+        for file in std::fs::read_dir(self.directory.path().join("output")).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
+            for line in std::fs::read_to_string(path).unwrap().lines() {
+                let (key, count) = line.split_once(',').unwrap();
+                let earlier = counts.insert(key.parse().unwrap(), count.parse().unwrap());
+                assert_eq!(earlier, None, "key {key} was written twice");
+            }
+        }
+        counts
+    }
+
+    fn pending_output(&self) -> usize {
+        std::fs::read_dir(self.directory.path().join("output/.pending")).unwrap().count()
+    }
+}
+
+fn expected() -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    for index in 0..SOURCE.records {
+        *counts.entry(SOURCE.record(index)).or_insert(0) += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_runs_to_its_end_and_its_output_is_complete() {
+    let cluster = Cluster::new(Some(60_000));
+    let workers = [cluster.worker(1, 1), cluster.worker(2, 1)];
+    assert_eq!(cluster.coordinator().await.unwrap(), Outcome::Result(JobResult::Finished));
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(cluster.output(), expected());
+    assert_eq!(cluster.pending_output(), 0);
+    assert!(cluster.names.count("checkpoint-completed") >= 2);
+
+    // What is left behind is in the record, and intact.
+    let inventory = inspect::list(&FileSystem, &cluster.storage()).await.unwrap();
+    assert!(inventory.checkpoints.iter().all(|it| it.is_retained), "{inventory:?}");
+    for listed in &inventory.checkpoints {
+        let problems =
+            inspect::verify(&FileSystem, &cluster.storage(), listed.checkpoint).await.unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+
+    // A job that has its result does not run again (P2).
+    assert_eq!(cluster.coordinator().await.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.names.count("attempt-deployed"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_dies_and_comes_back_changes_nothing_in_the_output() {
+    let cluster = Cluster::new(Some(40_000));
+    let _other = cluster.worker(1, 1);
+    let dies = cluster.worker(2, 1);
+    let chaos = async {
+        cluster.until("checkpoint-completed", 2).await;
+        dies.abort();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(cluster.worker(2, 1));
+    };
+    let (outcome, ()) = tokio::join!(cluster.coordinator(), chaos);
+    assert_eq!(outcome.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.output(), expected());
+    assert_eq!(cluster.names.count("attempt-deployed"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coordinator_that_dies_is_continued_by_the_next() {
+    let cluster = Cluster::new(Some(40_000));
+    let _workers = [cluster.worker(1, 1), cluster.worker(2, 1)];
+    let first = coordinator::run(cluster.env.clone(), cluster.coordinator_config());
+    let first = tokio::spawn(first);
+    cluster.until("checkpoint-completed", 2).await;
+    first.abort();
+    // Its storage tasks die with a process; here they are given the time to end.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let restored = record::read(&FileSystem, &cluster.storage()).await.unwrap().unwrap();
+    assert!(!restored.retained.is_empty(), "{restored:?}");
+    assert_eq!(cluster.coordinator().await.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.output(), expected());
+    assert_eq!(cluster.names.count("coordinator-started"), 2);
+}
+
+/// Runs the job until it has a checkpoint, stops, and returns what is in the record.
+async fn stopped_with_a_checkpoint(cluster: &Cluster) -> CheckpointId {
+    let worker = cluster.worker(1, PARALLELISM);
+    let running = tokio::spawn(coordinator::run(cluster.env.clone(), cluster.coordinator_config()));
+    cluster.until("checkpoint-completed", 1).await;
+    running.abort();
+    worker.abort();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let record = record::read(&FileSystem, &cluster.storage()).await.unwrap().unwrap();
+    *record.retained.last().unwrap()
+}
+
+fn damage(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_newest_checkpoint_is_an_error_and_never_a_fallback() {
+    let cluster = Cluster::new(Some(10_000));
+    let newest = stopped_with_a_checkpoint(&cluster).await;
+    damage(&layout::manifest(&cluster.storage(), newest));
+    let error = cluster.coordinator().await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Storage(StorageError::Checksum { .. })), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_storage_of_another_job_is_refused() {
+    let cluster = Cluster::new(Some(10_000));
+    stopped_with_a_checkpoint(&cluster).await;
+    let config = CoordinatorConfig { id: JobId(8), ..cluster.coordinator_config() };
+    let error = coordinator::run(cluster.env.clone(), config).await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Storage(StorageError::OtherJob { .. })), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_does_not_receive_is_disconnected_and_holds_up_nobody() {
+    let mut cluster = Cluster::new(Some(5_000));
+    cluster.heartbeat =
+        HeartbeatConfig { interval: Duration::from_millis(1), timeout: Duration::from_secs(30) };
+    let _worker = cluster.worker(1, PARALLELISM);
+    let deaf = async {
+        cluster.until("coordinator-started", 1).await;
+        let mut connection = cluster.env.network.connect("coordinator").await.unwrap();
+        let register =
+            ToCoordinator::Register { worker: WorkerId(9), session: SessionId(1), slots: 0 };
+        connection.sender.send(encode_message(&register)).await.unwrap();
+        while connection.sender.send(encode_message(&ToCoordinator::Heartbeat)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(cluster.coordinator(), deaf);
+    assert_eq!(outcome.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.output(), expected());
+    assert!(cluster.names.count("worker-lost") >= 1, "the deaf worker was kept");
+}
