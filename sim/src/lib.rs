@@ -8,3 +8,4 @@ compile_error!(
 
 pub mod legal;
 pub mod scenario;
+pub mod world;

@@ -1,0 +1,508 @@
+//! The simulated world: one process, one seed, virtual time, and an [`Env`] for each node.
+//!
+//! ```text
+//! seed ─► Streams ─┬─► executor (schedule) ──► tasks of nodes ──► Env ─┬─► clock
+//!                  ├─► network ◄──────────────────────────────────────┼─► network
+//!                  ├─► disk    ◄──────────────────────────────────────┴─► disk
+//!                  └─► workload, faults, clock: for whoever sets the scene
+//! World::{crash, pause, partition, …} ─► node, network, disk          timeline ─► everything
+//! ```
+//!
+//! The same seed, configuration and program give the same run, byte for byte, whatever else runs in
+//! the process. The world knows nothing of the engine: it serves [`Env`] and breaks it.
+
+mod clock;
+mod disk;
+mod entropy;
+mod executor;
+mod network;
+mod node;
+mod task;
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use seawall_env::{Env, Observer, Reaction, TaskHandle};
+use seawall_protocol::event::Event;
+use seawall_protocol::tamper::{Honest, Tamper};
+
+pub use disk::{DiskConfig, InspectableDisk, View};
+pub use entropy::{Stream, Streams};
+pub use network::NetworkConfig;
+pub use node::Program;
+pub use task::{Budget, Progress, Stuck, StuckCause};
+
+use clock::{ClockView, NodeClock, Timeline};
+use disk::{NodeDisk, Volume};
+use entropy::NodeEntropy;
+use executor::{Executor, Process};
+use network::{NodeNetwork, Wire};
+use node::{Life, Node, NodeEntry};
+use task::{Meter, Metered, NodeSpawner};
+
+/// What a world is like before anything goes wrong.
+#[derive(Debug, Clone, Default)]
+pub struct WorldConfig {
+    /// The network.
+    pub network: NetworkConfig,
+    /// The disk.
+    pub disk: DiskConfig,
+    /// When the world is taken for stuck.
+    pub budget: Budget,
+    /// Virtual time that one poll of a task takes.
+    pub poll_cost: PollCost,
+    /// Lets another thread see how far the world is, and stop it.
+    pub progress: Arc<Progress>,
+}
+
+/// Virtual time that one poll of a task takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollCost(pub Duration);
+
+impl Default for PollCost {
+    fn default() -> Self {
+        Self(Duration::from_nanos(100))
+    }
+}
+
+/// What happened in a world, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Virtual time.
+    pub now: Duration,
+    /// Polls of tasks.
+    pub polls: u64,
+    /// Moments at which nothing could run.
+    pub idles: u64,
+    /// Tasks started.
+    pub tasks: u64,
+    /// Timers that wait now.
+    pub timers: usize,
+    /// The most timers that ever waited.
+    pub timers_peak: usize,
+    /// Frames sent.
+    pub frames: u64,
+    /// Directions of connections that exist now.
+    pub pipes: usize,
+    /// Operations on the disk.
+    pub disk_operations: u64,
+    /// A hash over which task was polled when; equal for equal runs.
+    pub schedule_digest: u64,
+}
+
+/// A handle to the world; cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    streams: Streams,
+    timeline: Arc<Timeline>,
+    meter: Arc<Meter>,
+    wire: Arc<Wire>,
+    volume: Arc<Volume>,
+    executor: Executor,
+    /// Where the world's own tasks run.
+    process: Process,
+    nodes: Mutex<BTreeMap<String, NodeEntry>>,
+}
+
+impl World {
+    /// Runs `main` to its end in a new world.
+    ///
+    /// Run it on a thread of its own: the order of a `HashMap` depends on what the thread did before.
+    ///
+    /// # Panics
+    /// When a task panics, and with the text of [`Stuck`] when the world is stuck; see
+    /// [`World::try_run`].
+    pub fn run<T, F: Future<Output = T>>(
+        seed: u64,
+        config: WorldConfig,
+        main: impl FnOnce(World) -> F,
+    ) -> T {
+        match Self::try_run(seed, config, main) {
+            Ok(output) => output,
+            Err(stuck) => panic!("seed {seed}: {stuck}"),
+        }
+    }
+
+    /// As [`World::run`], with being stuck as a value.
+    ///
+    /// # Errors
+    /// [`Stuck`] when `main` cannot reach its end.
+    pub fn try_run<T, F: Future<Output = T>>(
+        seed: u64,
+        config: WorldConfig,
+        main: impl FnOnce(World) -> F,
+    ) -> Result<T, Stuck> {
+        let streams = Streams::new(seed);
+        let schedule = streams.stream("schedule").next_u64();
+        Executor::block_on(schedule, |executor| async move {
+            let world = Self::new(streams, executor, config);
+            let _cleanup = Cleanup(world.clone());
+            let inner = &world.inner;
+            let meter = inner.meter.clone();
+            inner.process.spawn(async move {
+                loop {
+                    Executor::idle().await;
+                    meter.on_idle();
+                }
+            });
+            let task = inner.meter.enter("main".to_owned());
+            let mut main = pin!(main(world.clone()));
+            poll_fn(|context| inner.meter.poll_main(task, main.as_mut(), context)).await
+        })
+    }
+
+    fn new(streams: Streams, executor: Executor, config: WorldConfig) -> Self {
+        let timeline = Arc::new(Timeline::new());
+        let meter =
+            Meter::new(timeline.clone(), config.progress, config.budget, config.poll_cost.0);
+        let wire = Wire::new(timeline.clone(), streams.stream("network"), config.network);
+        let volume = Volume::new(timeline.clone(), streams.stream("disk"), config.disk);
+        let process = executor.create_process("world");
+        let inner = Inner {
+            streams,
+            timeline,
+            meter: Arc::new(meter),
+            wire: Arc::new(wire),
+            volume: Arc::new(volume),
+            executor,
+            process,
+            nodes: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The random streams of this world's seed.
+    pub fn streams(&self) -> Streams {
+        self.inner.streams
+    }
+
+    /// Virtual time since the world began.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.inner.timeline.now())
+    }
+
+    /// Completes `duration` from now; at least every other task gets a chance to run.
+    pub async fn sleep(&self, duration: Duration) {
+        self.inner.timeline.sleep(duration).await;
+    }
+
+    /// Runs a task of the world, which no fault touches.
+    pub fn spawn(
+        &self,
+        name: &str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Box<dyn TaskHandle> {
+        let name = format!("world/{name}");
+        Box::new(task::start(&self.inner.process, &self.inner.meter, name, Box::pin(task)))
+    }
+
+    /// Numbers about the run so far.
+    pub fn stats(&self) -> Stats {
+        let (timers, timers_peak) = self.inner.timeline.counts();
+        let (frames, pipes) = self.inner.wire.counts();
+        Stats {
+            now: self.now(),
+            polls: self.inner.meter.progress.polls(),
+            idles: self.inner.meter.idles(),
+            tasks: self.inner.meter.tasks_spawned(),
+            timers,
+            timers_peak,
+            frames,
+            pipes,
+            disk_operations: self.inner.volume.operations(),
+            schedule_digest: self.inner.meter.digest(),
+        }
+    }
+
+    // Nodes.
+
+    /// The [`Env`] of the current incarnation of `node`, which is switched on when it is new. Once that
+    /// incarnation is over, nothing this value does has an effect.
+    pub fn env(&self, node: &str, observer: Arc<dyn Observer>, tamper: Arc<dyn Tamper>) -> Env {
+        self.with_node(node, |entry| self.env_of(entry, observer, tamper))
+    }
+
+    fn env_of(
+        &self,
+        entry: &NodeEntry,
+        observer: Arc<dyn Observer>,
+        tamper: Arc<dyn Tamper>,
+    ) -> Env {
+        let Inner { streams, timeline, meter, wire, volume, .. } = &*self.inner;
+        let life = &entry.life;
+        let find = {
+            let world = Arc::downgrade(&self.inner);
+            move |name: &str| {
+                let inner = world.upgrade()?;
+                lock(&inner.nodes).get(name).map(|entry| entry.node.clone())
+            }
+        };
+        let entropy = format!("entropy/{}/{}", life.node.name, life.number);
+        Env {
+            clock: Arc::new(NodeClock { timeline: timeline.clone(), view: entry.clock.clone() }),
+            disk: Arc::new(NodeDisk { volume: volume.clone(), life: life.clone() }),
+            network: Arc::new(NodeNetwork {
+                wire: wire.clone(),
+                life: life.clone(),
+                find: Arc::new(find),
+            }),
+            spawner: Arc::new(NodeSpawner {
+                meter: meter.clone(),
+                life: life.clone(),
+                process: entry.process.clone(),
+            }),
+            entropy: Arc::new(NodeEntropy::new(streams.stream(&entropy))),
+            observer,
+            tamper,
+        }
+    }
+
+    /// Runs `program` on `node`, now and after each restart. Its [`Env`] has an observer that ignores
+    /// everything and an honest tamper; a program that wants others puts them in. When the program
+    /// returns, its process ends: its tasks stop, and what it held is closed in order.
+    pub fn start(&self, node: &str, program: Program) {
+        let is_running = self.with_node(node, |entry| {
+            entry.program = Some(program);
+            entry.life.is_running()
+        });
+        if is_running {
+            self.run_program(node);
+        } else {
+            self.restart(node);
+        }
+    }
+
+    fn run_program(&self, node: &str) {
+        let started = self.with_node(node, |entry| {
+            let program = entry.program.clone()?;
+            let env = self.env_of(entry, Arc::new(Unobserved), Arc::new(Honest));
+            Some((program, env, entry.life.clone(), entry.process.clone()))
+        });
+        let Some((program, env, life, process)) = started else { return };
+        let name = format!("{}#{}", life.node.name, life.number);
+        let run = {
+            let process = process.clone();
+            async move {
+                program(env).await;
+                life.exit();
+                process.kill();
+            }
+        };
+        process.spawn(Metered::new(self.inner.meter.clone(), name, Box::pin(run)));
+    }
+
+    /// Cuts the power of `node`: memory is gone, unsynced bytes and names are lost or torn, and its
+    /// connections fall silent.
+    pub fn crash(&self, node: &str) {
+        let (life, process) = self.with_node(node, |entry| {
+            entry.is_paused = false;
+            (entry.life.clone(), entry.process.clone())
+        });
+        if life.is_lost() {
+            return;
+        }
+        life.lose();
+        life.node.set_powered(false);
+        self.inner.wire.on_crash(&life);
+        self.inner.volume.on_crash(life.node.index);
+        process.kill();
+    }
+
+    /// Switches `node` on again, with a new incarnation; crashes it first when it is running. When its
+    /// program had returned, only the program starts again: what it wrote is still there.
+    pub fn restart(&self, node: &str) {
+        if self.is_up(node) {
+            self.crash(node);
+        }
+        self.with_node(node, |entry| {
+            let number = entry.life.number + 1;
+            let name = format!("{node}#{number}");
+            entry.life = Arc::new(Life::new(entry.node.clone(), number));
+            entry.process = self.inner.executor.create_process(&name);
+            entry.node.set_powered(true);
+        });
+        self.inner.wire.on_power();
+        self.run_program(node);
+    }
+
+    /// Stops every task of `node` where it is; its memory, connections and files stay.
+    pub fn pause(&self, node: &str) {
+        self.with_node(node, |entry| {
+            if entry.life.is_running() && !entry.is_paused {
+                entry.is_paused = true;
+                entry.process.pause();
+            }
+        });
+    }
+
+    /// Lets a paused node go on.
+    pub fn resume(&self, node: &str) {
+        self.with_node(node, |entry| {
+            if std::mem::take(&mut entry.is_paused) {
+                entry.process.resume();
+            }
+        });
+    }
+
+    /// Whether `node` is switched on and its program did not return; a paused node is up.
+    pub fn is_up(&self, node: &str) -> bool {
+        lock(&self.inner.nodes).get(node).is_some_and(|entry| entry.life.is_running())
+    }
+
+    /// How often `node` was switched on.
+    pub fn incarnation(&self, node: &str) -> u32 {
+        lock(&self.inner.nodes).get(node).map_or(0, |entry| entry.life.number)
+    }
+
+    /// The names of all nodes.
+    pub fn nodes(&self) -> Vec<String> {
+        lock(&self.inner.nodes).keys().cloned().collect()
+    }
+
+    /// Makes the clock of `node` jump ahead by `ahead` and gain `parts_per_million` from now on.
+    pub fn set_clock(&self, node: &str, ahead: Duration, parts_per_million: i32) {
+        let view = self.with_node(node, |entry| entry.clock.clone());
+        let mut view = lock(&view);
+        *view = view.changed(self.inner.timeline.now(), ahead, parts_per_million);
+    }
+
+    /// Acts on a node, which comes into being when it is first named.
+    fn with_node<T>(&self, name: &str, act: impl FnOnce(&mut NodeEntry) -> T) -> T {
+        let mut nodes = lock(&self.inner.nodes);
+        let index = u32::try_from(nodes.len()).expect("fewer nodes than u32 holds");
+        let entry = nodes.entry(name.to_owned()).or_insert_with(|| {
+            let node = Arc::new(Node::new(index, name));
+            node.set_powered(true);
+            NodeEntry {
+                life: Arc::new(Life::new(node.clone(), 1)),
+                process: self.inner.executor.create_process(&format!("{name}#1")),
+                node,
+                program: None,
+                is_paused: false,
+                clock: Arc::new(Mutex::new(ClockView::TRUE)),
+            }
+        });
+        act(entry)
+    }
+
+    fn index(&self, node: &str) -> u32 {
+        self.with_node(node, |entry| entry.node.index)
+    }
+
+    // The network.
+
+    /// Nothing gets from `from` to `to` until healed; the other direction is not touched.
+    pub fn partition(&self, from: &str, to: &str) {
+        self.inner.wire.partition(self.index(from), self.index(to));
+    }
+
+    /// What was held back from `from` to `to` arrives.
+    pub fn heal(&self, from: &str, to: &str) {
+        self.inner.wire.heal(self.index(from), self.index(to));
+    }
+
+    /// Heals all partitions.
+    pub fn heal_all(&self) {
+        self.inner.wire.heal_all();
+    }
+
+    /// How long frames take from `from` to `to` from now on; `None` is as configured.
+    pub fn set_latency(&self, from: &str, to: &str, range: Option<RangeInclusive<Duration>>) {
+        self.inner.wire.set_latency(self.index(from), self.index(to), range);
+    }
+
+    /// Resets every connection between two nodes, for both.
+    pub fn drop_connections(&self, one: &str, other: &str) {
+        self.inner.wire.drop_connections(self.index(one), self.index(other));
+    }
+
+    // The disk.
+
+    /// How long an operation on the disk takes on `node` from now on; `None` is as configured.
+    pub fn set_disk_latency(&self, node: &str, range: Option<RangeInclusive<Duration>>) {
+        self.inner.volume.set_latency(self.index(node), range);
+    }
+
+    /// The next write, sync or change of a name whose path contains `path_contains` takes `duration`
+    /// longer on `node`.
+    pub fn stall_writes(&self, node: &str, path_contains: &str, duration: Duration) {
+        self.inner.volume.stall_writes(self.index(node), path_contains, duration);
+    }
+
+    /// The next `count` operations of `node` on paths that contain `path_contains` fail.
+    pub fn fail_disk(&self, node: &str, kind: io::ErrorKind, path_contains: &str, count: u32) {
+        self.inner.volume.fail(self.index(node), kind, path_contains, count);
+    }
+
+    /// Takes back stalls and failures that did not strike yet, and disk latencies.
+    pub fn heal_disks(&self) {
+        self.inner.volume.heal();
+    }
+
+    /// Inverts one bit of one durable file whose path contains `path_contains`, and says which;
+    /// `None` when there is no such file with content.
+    pub fn flip_bit(&self, path_contains: &str) -> Option<(PathBuf, u64)> {
+        self.inner.volume.flip_bit(path_contains)
+    }
+
+    /// The files from outside.
+    pub fn disk(&self) -> InspectableDisk {
+        InspectableDisk { volume: self.inner.volume.clone() }
+    }
+}
+
+/// Ends everything when `main` has ended, so that tasks and what they hold are dropped.
+struct Cleanup(World);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        let inner = &self.0.inner;
+        let entries = std::mem::take(&mut *lock(&inner.nodes));
+        for entry in entries.values() {
+            entry.life.lose();
+            entry.process.kill();
+        }
+        inner.process.kill();
+        inner.timeline.clear();
+    }
+}
+
+/// Ignores events.
+struct Unobserved;
+
+#[async_trait]
+impl Observer for Unobserved {
+    fn observe(&self, _: Event) -> Reaction {
+        Reaction::Continue
+    }
+
+    async fn settle(&self) {}
+}
+
+/// Completes at once while the program of `life` may act, and otherwise never.
+async fn still_running(life: &Life) {
+    if !life.is_running() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Locks `mutex`. A panic elsewhere ends the run; destructors that follow must not add their own.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nanoseconds, as the timeline counts; 584 years at most.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,359 @@
+//! Tasks: each poll is counted, charged to the timeline, and watched.
+//!
+//! A world that can no longer reach its end must end anyway, and say why: when nothing can ever run
+//! again, when tasks wake each other without end, or when a limit is reached. Only a task that does not
+//! return from one poll is beyond reach of this thread; [`Progress`] tells another thread which it is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use seawall_env::{BoxFuture, Spawn, TaskHandle};
+
+use super::clock::Timeline;
+use super::executor::{Abort, Process};
+use super::node::Life;
+use super::{lock, nanos};
+
+/// How many names a report of a stuck world gives.
+const NAMES_MAX: usize = 16;
+
+/// What a world may use before it is taken for stuck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// Polls from one moment at which nothing can run to the next.
+    pub polls_while_busy: u64,
+    /// Polls of the whole world.
+    pub polls: u64,
+    /// Virtual time of the whole world.
+    pub time: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { polls_while_busy: 5_000_000, polls: 1_000_000_000, time: Duration::from_hours(24) }
+    }
+}
+
+/// Why a world could not reach its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Stuck {
+    /// Virtual time.
+    pub now: Duration,
+    /// Polls so far.
+    pub polls: u64,
+    /// What went wrong.
+    pub cause: StuckCause,
+    /// The tasks concerned, most of all first: those that wait, or those that were polled most.
+    pub tasks: Vec<String>,
+}
+
+/// The kinds of being stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StuckCause {
+    /// Nothing can run and no timer is set.
+    NothingToWaitFor,
+    /// Tasks wake each other, or themselves, and never wait.
+    Busy,
+    /// The budget of polls is used up.
+    PollsExceeded,
+    /// The budget of virtual time is used up.
+    TimeExceeded,
+    /// [`Progress::stop`] was called.
+    Stopped,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = match self.cause {
+            StuckCause::NothingToWaitFor => "nothing can run and nothing will ever wake, waiting",
+            StuckCause::Busy => "tasks keep waking without ever waiting, most polled",
+            StuckCause::PollsExceeded => "the budget of polls is used up, running",
+            StuckCause::TimeExceeded => "the budget of virtual time is used up, running",
+            StuckCause::Stopped => "stopped from outside, running",
+        };
+        write!(
+            out,
+            "stuck after {:?} of virtual time and {} polls: {cause}: {}",
+            self.now,
+            self.polls,
+            self.tasks.join(", ")
+        )
+    }
+}
+
+/// A view of a running world for another thread, and its way to stop it.
+///
+/// When [`Progress::polls`] does not move while the wall clock does, a task does not return from its
+/// poll; [`Progress::running`] names it. Nothing but the end of the process stops that one.
+#[derive(Debug, Default)]
+pub struct Progress {
+    polls: AtomicU64,
+    now: AtomicU64,
+    running: AtomicU64,
+    is_stopped: AtomicBool,
+    names: Mutex<BTreeMap<u64, String>>,
+}
+
+impl Progress {
+    /// Polls so far.
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+
+    /// Virtual time so far.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    /// The task that is being polled.
+    pub fn running(&self) -> String {
+        let task = self.running.load(Ordering::Relaxed);
+        lock(&self.names).get(&task).cloned().unwrap_or_default()
+    }
+
+    /// Ends the world with [`StuckCause::Stopped`] before the next poll.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts and charges polls, and decides that a world is stuck.
+pub(crate) struct Meter {
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) progress: Arc<Progress>,
+    budget: Budget,
+    poll_cost: u64,
+    idle_at_polls: AtomicU64,
+    idles: AtomicU64,
+    digest: AtomicU64,
+    tasks: AtomicU64,
+    verdict: Mutex<Verdict>,
+    is_stuck: AtomicBool,
+}
+
+#[derive(Default)]
+struct Verdict {
+    stuck: Option<Stuck>,
+    main: Option<Waker>,
+    polled: BTreeMap<u64, u64>,
+}
+
+impl Meter {
+    pub(crate) fn new(
+        timeline: Arc<Timeline>,
+        progress: Arc<Progress>,
+        budget: Budget,
+        poll_cost: Duration,
+    ) -> Self {
+        Self {
+            timeline,
+            progress,
+            budget,
+            poll_cost: nanos(poll_cost),
+            idle_at_polls: AtomicU64::new(0),
+            idles: AtomicU64::new(0),
+            digest: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            tasks: AtomicU64::new(0),
+            verdict: Mutex::default(),
+            is_stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// A name for people, and an identifier that depends on nothing outside this world.
+    pub(crate) fn enter(&self, name: String) -> u64 {
+        let task = self.tasks.load(Ordering::Relaxed) + 1;
+        self.tasks.store(task, Ordering::Relaxed);
+        lock(&self.progress.names).insert(task, name);
+        task
+    }
+
+    fn leave(&self, task: u64) {
+        lock(&self.progress.names).remove(&task);
+    }
+
+    fn before_poll(&self, task: u64) {
+        self.progress.running.store(task, Ordering::Relaxed);
+    }
+
+    fn after_poll(&self, task: u64) {
+        let polls = self.progress.polls() + 1;
+        self.progress.polls.store(polls, Ordering::Relaxed);
+        self.timeline.advance(self.poll_cost);
+        let now = self.timeline.now();
+        self.progress.now.store(now, Ordering::Relaxed);
+        let mixed = (self.digest.load(Ordering::Relaxed) ^ task).rotate_left(23) ^ now;
+        self.digest.store(mixed.wrapping_mul(0x9fb2_1c65_1e98_df25), Ordering::Relaxed);
+
+        let busy = polls - self.idle_at_polls.load(Ordering::Relaxed);
+        if busy > self.budget.polls_while_busy / 2 {
+            *lock(&self.verdict).polled.entry(task).or_default() += 1;
+        }
+        if busy > self.budget.polls_while_busy {
+            self.give_up(StuckCause::Busy);
+        } else if polls > self.budget.polls {
+            self.give_up(StuckCause::PollsExceeded);
+        } else if now > nanos(self.budget.time) {
+            self.give_up(StuckCause::TimeExceeded);
+        } else if self.progress.is_stopped.load(Ordering::Relaxed) {
+            self.give_up(StuckCause::Stopped);
+        }
+    }
+
+    /// Nothing can run: on to the next timer.
+    pub(crate) fn on_idle(&self) {
+        self.idles.fetch_add(1, Ordering::Relaxed);
+        let polls = self.progress.polls();
+        let was_busy = polls - self.idle_at_polls.swap(polls, Ordering::Relaxed);
+        if was_busy > self.budget.polls_while_busy / 2 {
+            lock(&self.verdict).polled.clear();
+        }
+        match self.timeline.next_deadline() {
+            None => self.give_up(StuckCause::NothingToWaitFor),
+            Some(at) if at > nanos(self.budget.time) => self.give_up(StuckCause::TimeExceeded),
+            Some(_) => {
+                self.timeline.jump();
+            }
+        }
+    }
+
+    fn give_up(&self, cause: StuckCause) {
+        if self.is_stuck.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let names = lock(&self.progress.names).clone();
+        let main = {
+            let mut verdict = lock(&self.verdict);
+            let mut polled: Vec<(u64, u64)> =
+                verdict.polled.iter().map(|(task, polls)| (*task, *polls)).collect();
+            polled.sort_by_key(|(task, polls)| (std::cmp::Reverse(*polls), *task));
+            let tasks = if polled.is_empty() {
+                names.into_values().take(NAMES_MAX).collect()
+            } else {
+                polled
+                    .iter()
+                    .filter_map(|(task, polls)| Some(format!("{} ({polls})", names.get(task)?)))
+                    .take(NAMES_MAX)
+                    .collect()
+            };
+            verdict.stuck = Some(Stuck {
+                now: self.progress.now(),
+                polls: self.progress.polls(),
+                cause,
+                tasks,
+            });
+            verdict.main.take()
+        };
+        if let Some(waker) = main {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn idles(&self) -> u64 {
+        self.idles.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tasks_spawned(&self) -> u64 {
+        self.tasks.load(Ordering::Relaxed)
+    }
+
+    /// Polls `main`, which ends early when the world is stuck.
+    pub(crate) fn poll_main<T>(
+        &self,
+        task: u64,
+        main: Pin<&mut impl Future<Output = T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T, Stuck>> {
+        {
+            let mut verdict = lock(&self.verdict);
+            if let Some(stuck) = verdict.stuck.take() {
+                return Poll::Ready(Err(stuck));
+            }
+            verdict.main = Some(context.waker().clone());
+        }
+        self.before_poll(task);
+        let polled = main.poll(context);
+        self.after_poll(task);
+        polled.map(Ok)
+    }
+}
+
+/// A task of the world.
+pub(crate) struct Metered {
+    meter: Arc<Meter>,
+    task: u64,
+    future: BoxFuture<'static, ()>,
+}
+
+impl Metered {
+    pub(crate) fn new(meter: Arc<Meter>, name: String, future: BoxFuture<'static, ()>) -> Self {
+        let task = meter.enter(name);
+        Self { meter, task, future }
+    }
+}
+
+impl Future for Metered {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.meter.before_poll(self.task);
+        let polled = self.future.as_mut().poll(context);
+        self.meter.after_poll(self.task);
+        polled
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.meter.leave(self.task);
+    }
+}
+
+/// Starts tasks on one incarnation of a node.
+pub(crate) struct NodeSpawner {
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) process: Process,
+}
+
+impl Spawn for NodeSpawner {
+    fn spawn(&self, name: &str, task: BoxFuture<'static, ()>) -> Box<dyn TaskHandle> {
+        if !self.life.is_running() {
+            return Box::new(WorldTask { abort: None });
+        }
+        let name = format!("{}#{}/{name}", self.life.node.name, self.life.number);
+        Box::new(start(&self.process, &self.meter, name, task))
+    }
+}
+
+/// Starts `task` in `process`.
+pub(crate) fn start(
+    process: &Process,
+    meter: &Arc<Meter>,
+    name: String,
+    task: BoxFuture<'static, ()>,
+) -> WorldTask {
+    WorldTask { abort: Some(process.spawn(Metered::new(meter.clone(), name, task))) }
+}
+
+/// A task that can be ended.
+pub(crate) struct WorldTask {
+    abort: Option<Abort>,
+}
+
+impl TaskHandle for WorldTask {
+    fn abort(&self) {
+        if let Some(abort) = &self.abort {
+            abort.abort();
+        }
+    }
+}
