@@ -1,0 +1,1065 @@
+//! The coordinator against a small world of workers, a record register and a store of files, in which
+//! writes fail before or after they took effect, workers die and leaders crash at any point.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use seawall_protocol::coordinator::{
+    Coordinator, Effect, Input, JobPlan, Outcome, SubtaskPlan, Timer, WriteId,
+};
+use seawall_protocol::event::Event;
+use seawall_protocol::message::{DeclineReason, Order, ToCoordinator, ToWorker};
+use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
+use seawall_protocol::{
+    Attempt, AttemptId, CheckpointId, FencingToken, JobId, SessionId, SubtaskId, WorkerId,
+};
+
+const WORKERS: [WorkerId; 3] = [WorkerId(1), WorkerId(2), WorkerId(3)];
+
+fn plan() -> JobPlan {
+    let subtask = |operator, index| SubtaskPlan {
+        subtask: SubtaskId::new(operator, index),
+        is_source: operator == 0,
+    };
+    JobPlan {
+        subtasks: vec![subtask(0, 0), subtask(0, 1), subtask(1, 0), subtask(1, 1)],
+        checkpoint: CheckpointConfig::default(),
+        restart: RestartStrategy::FixedDelay { attempts: 10_000, delay: Duration::from_secs(1) },
+        heartbeat: HeartbeatConfig::default(),
+    }
+}
+
+// The world.
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mini {
+    Restoring,
+    Ready,
+    Running,
+    Ended,
+    Finished,
+}
+
+#[derive(Default, Clone, Debug)]
+struct MiniWorker {
+    session: Option<SessionId>,
+    subtasks: BTreeMap<AttemptId, Mini>,
+    cancelled: BTreeSet<Attempt>,
+    final_completed: BTreeSet<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    PersistOk,
+    /// `true`: the failed write took effect.
+    PersistFails(bool),
+    Manifest(CheckpointId, bool),
+    Fire(Timer),
+    Connect(WorkerId),
+    Break(WorkerId),
+    Report(WorkerId, ToCoordinator),
+    Crash,
+    Garbage(Input),
+}
+
+struct World {
+    plan: JobPlan,
+    coordinator: Coordinator,
+    /// What a reader of the store would see.
+    register: StoreRecord,
+    outstanding: Option<(WriteId, StoreRecord)>,
+    /// The last write of this leader failed and was not resolved.
+    in_doubt: bool,
+    manifests: BTreeSet<CheckpointId>,
+    timers: BTreeSet<Timer>,
+    workers: BTreeMap<WorkerId, MiniWorker>,
+    triggered: BTreeMap<CheckpointId, (Attempt, BTreeSet<SubtaskId>)>,
+    /// Acks that may still arrive for checkpoints that were given up.
+    late: BTreeSet<(AttemptId, CheckpointId)>,
+    /// Checkpoints of which a file exists.
+    files: BTreeSet<CheckpointId>,
+    next_session: u64,
+    outcome: Option<Outcome>,
+    // For the checks.
+    last_triggered: CheckpointId,
+    last_attempt: Attempt,
+    last_token: FencingToken,
+    /// Reported as aborted by the present leader.
+    aborted: BTreeSet<CheckpointId>,
+    completed: BTreeSet<CheckpointId>,
+    deleted: BTreeSet<CheckpointId>,
+    notes: Vec<&'static str>,
+}
+
+impl World {
+    fn new(plan: JobPlan) -> Self {
+        let mut world = Self {
+            coordinator: Coordinator::new(plan.clone()),
+            plan,
+            register: StoreRecord::fresh(JobId(7)),
+            outstanding: None,
+            in_doubt: false,
+            manifests: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            workers: WORKERS.iter().map(|it| (*it, MiniWorker::default())).collect(),
+            triggered: BTreeMap::new(),
+            late: BTreeSet::new(),
+            files: BTreeSet::new(),
+            next_session: 0,
+            outcome: None,
+            last_triggered: CheckpointId(0),
+            last_attempt: Attempt(0),
+            last_token: FencingToken(0),
+            aborted: BTreeSet::new(),
+            completed: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            notes: Vec::new(),
+        };
+        world.input(Input::Recovered(world.register.clone()));
+        world
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.coordinator.handle(input, &mut effects);
+        for effect in &effects {
+            self.perform(effect);
+        }
+        effects
+    }
+
+    fn perform(&mut self, effect: &Effect) {
+        assert!(self.outcome.is_none(), "an effect after the end: {effect:?}");
+        match effect {
+            Effect::Persist { write, record } => self.on_persist(*write, record),
+            Effect::WriteManifest { checkpoint, snapshots } => {
+                let subtasks: Vec<_> = snapshots.iter().map(|it| it.subtask).collect();
+                let all: Vec<_> = self.plan.subtasks.iter().map(|it| it.subtask).collect();
+                assert_eq!(subtasks, all, "a manifest needs every subtask's snapshot, in order");
+                assert!(self.manifests.insert(*checkpoint), "manifest {checkpoint} written twice");
+            }
+            Effect::DeleteCheckpoint(checkpoint) => {
+                let written = self.outstanding.as_ref().map(|(_, record)| record);
+                for record in written.into_iter().chain([&self.register]) {
+                    assert!(!record.retained.contains(checkpoint), "{checkpoint} is referenced");
+                }
+                self.deleted.insert(*checkpoint);
+                self.files.remove(checkpoint);
+            }
+            Effect::Arm(timer, delay) => {
+                assert!(delay.least <= delay.most, "{delay:?}");
+                self.timers.insert(*timer);
+            }
+            Effect::Disarm(timer) => {
+                self.timers.remove(timer);
+            }
+            Effect::Send { worker, session, message } => {
+                if self.workers[worker].session == Some(*session) {
+                    self.on_order(*worker, message);
+                }
+            }
+            Effect::Disconnect { worker, session } => {
+                if self.workers[worker].session == Some(*session) {
+                    self.workers.insert(*worker, MiniWorker::default());
+                }
+            }
+            Effect::Stop(outcome) => self.outcome = Some(outcome.clone()),
+            Effect::Note(event) => self.on_note(event),
+        }
+    }
+
+    fn on_persist(&mut self, write: WriteId, record: &StoreRecord) {
+        assert!(self.outstanding.is_none(), "two record writes at once");
+        let now = &self.register;
+        assert!(record.next_checkpoint >= now.next_checkpoint, "ids went back");
+        assert!(record.attempt >= now.attempt, "attempts went back");
+        assert!(record.token >= now.token, "tokens went back");
+        assert!(record.retained.is_sorted() && record.retained.len() <= 2, "{record:?}");
+        for checkpoint in &record.retained {
+            assert!(!self.aborted.contains(checkpoint), "{checkpoint} was aborted and comes back");
+            assert!(!self.deleted.contains(checkpoint), "{checkpoint} was deleted");
+        }
+        self.outstanding = Some((write, record.clone()));
+    }
+
+    fn on_order(&mut self, worker: WorkerId, message: &ToWorker) {
+        assert_eq!(message.token, self.register.token, "an order under a token not durable");
+        if let Order::Deploy(deployment) = &message.order {
+            assert!(!self.in_doubt, "deployed while the record is in doubt");
+            assert!(deployment.attempt <= self.register.attempt, "attempt not durable (A4)");
+            assert_eq!(deployment.restore, self.register.retained.last().copied(), "O7");
+            let older = self.workers.values().flat_map(|it| it.subtasks.iter());
+            let mut live =
+                older.filter(|(id, it)| id.attempt < deployment.attempt && **it != Mini::Finished);
+            assert_eq!(live.next(), None, "deployed over a live attempt (O6)");
+        }
+        let mini = self.workers.get_mut(&worker).unwrap();
+        let to_all = |mini: &mut MiniWorker, attempt, from, to| {
+            for (_, it) in mini.subtasks.iter_mut().filter(|(id, _)| id.attempt == attempt) {
+                assert_eq!(*it, from);
+                *it = to;
+            }
+        };
+        match &message.order {
+            Order::Registered
+            | Order::Heartbeat
+            | Order::Aborted { .. }
+            | Order::Trigger { .. } => {}
+            Order::Deploy(deployment) => {
+                for subtask in &deployment.subtasks {
+                    let id = AttemptId { subtask: *subtask, attempt: deployment.attempt };
+                    mini.subtasks.insert(id, Mini::Restoring);
+                }
+            }
+            Order::Start(attempt) => to_all(mini, *attempt, Mini::Ready, Mini::Running),
+            Order::Cancel(attempt) => {
+                mini.cancelled.insert(*attempt);
+            }
+            Order::Completed { attempt, checkpoint, is_final } => {
+                assert!(self.register.retained.contains(checkpoint), "told before durable (H1)");
+                if *is_final {
+                    to_all(mini, *attempt, Mini::Ended, Mini::Ended);
+                    mini.final_completed.insert(*attempt);
+                }
+            }
+        }
+    }
+
+    fn on_note(&mut self, event: &Event) {
+        self.notes.push(event.name());
+        match event {
+            Event::CoordinatorStarted { token, restored } => {
+                assert!(*token > self.last_token, "tokens must grow");
+                assert_eq!(*restored, self.register.retained.last().copied());
+                self.last_token = *token;
+            }
+            Event::AttemptDeployed { attempt, .. } => {
+                assert!(*attempt > self.last_attempt, "attempts must grow");
+                self.last_attempt = *attempt;
+            }
+            Event::CheckpointTriggered { checkpoint, is_final } => {
+                assert!(*checkpoint > self.last_triggered, "ids must grow (A1)");
+                assert!(*checkpoint < self.register.next_checkpoint, "id not reserved");
+                self.last_triggered = *checkpoint;
+                let attempt = self.last_attempt;
+                self.triggered.insert(*checkpoint, (attempt, BTreeSet::new()));
+                let mut subtasks = self.workers.values().flat_map(|it| it.subtasks.iter());
+                let all_ended =
+                    subtasks.all(|(id, it)| id.attempt != attempt || *it == Mini::Ended);
+                assert!(!is_final || all_ended, "a final checkpoint before the end");
+            }
+            Event::CheckpointCompleted { checkpoint } => {
+                assert_eq!(self.register.retained.last(), Some(checkpoint));
+                assert!(!self.aborted.contains(checkpoint), "aborted and completed");
+                assert!(self.completed.last() < Some(checkpoint), "completed out of order");
+                self.completed.insert(*checkpoint);
+                self.triggered.remove(checkpoint);
+            }
+            Event::CheckpointAborted { checkpoint, .. } => {
+                assert!(self.aborted.insert(*checkpoint), "aborted twice");
+                assert!(!self.completed.contains(checkpoint), "completed and aborted");
+                if let Some((attempt, _)) = self.triggered.remove(checkpoint) {
+                    let all = self.plan.subtasks.iter().map(|it| it.subtask);
+                    let all = all.map(|subtask| (AttemptId { subtask, attempt }, *checkpoint));
+                    self.late.extend(all);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::PersistOk => {
+                let (write, record) = self.outstanding.take().unwrap();
+                self.register = record;
+                self.in_doubt = false;
+                self.input(Input::RecordPersisted(write));
+            }
+            Action::PersistFails(takes_effect) => {
+                let (write, record) = self.outstanding.take().unwrap();
+                if takes_effect {
+                    self.register = record;
+                }
+                self.in_doubt = true;
+                self.input(Input::RecordFailed(write));
+            }
+            Action::Manifest(checkpoint, is_written) => {
+                self.manifests.remove(&checkpoint);
+                if is_written {
+                    self.files.insert(checkpoint);
+                }
+                self.input(if is_written {
+                    Input::ManifestWritten(checkpoint)
+                } else {
+                    Input::ManifestFailed(checkpoint)
+                });
+            }
+            Action::Fire(timer) => {
+                self.timers.remove(&timer);
+                self.input(Input::Timer(timer));
+            }
+            Action::Connect(worker) => {
+                self.next_session += 1;
+                let session = SessionId(self.next_session);
+                self.workers
+                    .insert(worker, MiniWorker { session: Some(session), ..MiniWorker::default() });
+                let message = ToCoordinator::Register { worker, session, slots: 1 };
+                self.input(Input::Message { worker, session, message });
+            }
+            Action::Break(worker) => {
+                let session = self.workers[&worker].session.unwrap();
+                self.workers.insert(worker, MiniWorker::default());
+                self.input(Input::Disconnected { worker, session });
+            }
+            Action::Report(worker, message) => {
+                let mini = self.workers.get_mut(&worker).unwrap();
+                let session = mini.session.unwrap();
+                match &message {
+                    ToCoordinator::Ready(id) => {
+                        mini.subtasks.insert(*id, Mini::Ready);
+                    }
+                    ToCoordinator::Ended(id) => {
+                        mini.subtasks.insert(*id, Mini::Ended);
+                    }
+                    ToCoordinator::Finished(id) => {
+                        mini.subtasks.insert(*id, Mini::Finished);
+                    }
+                    ToCoordinator::Cancelled(id) => {
+                        mini.subtasks.remove(id);
+                    }
+                    ToCoordinator::Failed { attempt, .. } => {
+                        mini.subtasks.remove(attempt);
+                    }
+                    ToCoordinator::Ack { attempt, checkpoint, .. } => {
+                        self.files.insert(*checkpoint);
+                        self.late.remove(&(*attempt, *checkpoint));
+                        if let Some((_, acked)) = self.triggered.get_mut(checkpoint) {
+                            acked.insert(attempt.subtask);
+                        }
+                    }
+                    ToCoordinator::Register { .. }
+                    | ToCoordinator::Heartbeat
+                    | ToCoordinator::Decline { .. } => {}
+                }
+                self.input(Input::Message { worker, session, message });
+            }
+            Action::Crash => {
+                if let Some((write, record)) = self.outstanding.take()
+                    && write.0 % 2 == 0
+                {
+                    self.register = record; // A write in flight may land or not.
+                }
+                self.in_doubt = false;
+                self.manifests.clear();
+                self.timers.clear();
+                self.triggered.clear();
+                self.late.clear();
+                self.aborted.clear(); // H4: an uncertain one may come back with the next leader.
+                self.workers = WORKERS.iter().map(|it| (*it, MiniWorker::default())).collect();
+                self.coordinator = Coordinator::new(self.plan.clone());
+                let found = self.register.clone();
+                self.completed.extend(found.retained.iter().copied());
+                self.input(Input::Recovered(found));
+            }
+            Action::Garbage(input) => {
+                let before = self.register.clone();
+                self.input(input);
+                assert_eq!(before, self.register);
+            }
+        }
+    }
+
+    /// What the world may do without any fault.
+    fn progress(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.outstanding.is_some() {
+            actions.push(Action::PersistOk);
+        }
+        actions.extend(self.manifests.iter().map(|it| Action::Manifest(*it, true)));
+        for (worker, mini) in &self.workers {
+            if mini.session.is_none() {
+                actions.push(Action::Connect(*worker));
+            }
+            let report = |message| Action::Report(*worker, message);
+            for (id, state) in &mini.subtasks {
+                if mini.cancelled.contains(&id.attempt) && *state != Mini::Finished {
+                    actions.push(report(ToCoordinator::Cancelled(*id)));
+                    continue;
+                }
+                match state {
+                    Mini::Restoring => actions.push(report(ToCoordinator::Ready(*id))),
+                    Mini::Running => actions.push(report(ToCoordinator::Ended(*id))),
+                    Mini::Ended if mini.final_completed.contains(&id.attempt) => {
+                        actions.push(report(ToCoordinator::Finished(*id)));
+                    }
+                    Mini::Ready | Mini::Ended | Mini::Finished => {}
+                }
+                for (checkpoint, (attempt, acked)) in &self.triggered {
+                    if *attempt == id.attempt && !acked.contains(&id.subtask) {
+                        actions.push(report(ack(*id, *checkpoint)));
+                    }
+                }
+            }
+        }
+        actions
+    }
+
+    fn faults(&self) -> Vec<Action> {
+        let mut actions = vec![Action::Crash];
+        if self.outstanding.is_some() {
+            actions.extend([Action::PersistFails(true), Action::PersistFails(false)]);
+        }
+        actions.extend(self.manifests.iter().map(|it| Action::Manifest(*it, false)));
+        for (worker, mini) in &self.workers {
+            if mini.session.is_some() {
+                actions.extend([Action::Break(*worker), Action::Connect(*worker)]);
+            }
+            for id in mini.subtasks.keys() {
+                let cause = "planned".to_string();
+                let failed = ToCoordinator::Failed { attempt: *id, cause, fatal: false };
+                actions.push(Action::Report(*worker, failed));
+                for checkpoint in self.triggered.keys() {
+                    for reason in [
+                        DeclineReason::NotRunning,
+                        DeclineReason::AsyncException,
+                        DeclineReason::Subsumed,
+                    ] {
+                        let decline = ToCoordinator::Decline {
+                            attempt: *id,
+                            checkpoint: *checkpoint,
+                            reason,
+                        };
+                        actions.push(Action::Report(*worker, decline));
+                    }
+                }
+            }
+        }
+        actions
+    }
+
+    fn late_acks(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (worker, mini) in self.workers.iter().filter(|(_, mini)| mini.session.is_some()) {
+            let here = self.late.iter().filter(|(id, _)| mini.subtasks.contains_key(id));
+            actions.extend(here.map(|(id, it)| Action::Report(*worker, ack(*id, *it))));
+        }
+        actions
+    }
+
+    fn step(&mut self, kind: u8, index: u16, garbage: &Input) {
+        if self.outcome.is_some() {
+            return;
+        }
+        let ends = |it: &Action| matches!(it, Action::Report(_, ToCoordinator::Ended(_)));
+        let fire = |is_hostile: bool| {
+            let timers = self.timers.iter().filter(move |it| is_suspicion(**it) == is_hostile);
+            timers.map(|it| Action::Fire(*it)).collect::<Vec<_>>()
+        };
+        let actions = match kind {
+            0..=164 => self.progress().into_iter().filter(|it| !ends(it)).collect(),
+            165..=169 if self.outstanding.is_some() => {
+                vec![Action::PersistFails(true), Action::PersistFails(false)]
+            }
+            165..=174 => self.progress(),
+            175..=209 => fire(false),
+            210..=219 => self.late_acks(),
+            220..=222 => fire(true),
+            223..=229 => self.faults(),
+            230..=255 => vec![Action::Garbage(garbage.clone())],
+        };
+        if !actions.is_empty() {
+            self.act(actions[index as usize % actions.len()].clone());
+        }
+    }
+
+    /// All faults are healed: everything that can happen without one happens until the job ends.
+    fn heal_and_finish(&mut self) {
+        for _ in 0..2000 {
+            if self.outcome.is_some() {
+                return;
+            }
+            if let Some(action) = self.progress().first() {
+                self.act(action.clone());
+                continue;
+            }
+            let timer = self
+                .timers
+                .iter()
+                .find(|it| matches!(it, Timer::RecordRetry | Timer::Restart(_) | Timer::MinPause));
+            match timer {
+                Some(timer) => self.act(Action::Fire(*timer)),
+                None => break,
+            }
+        }
+        panic!("stuck, waiting for {}: {:?}", self.coordinator.waits_for(), self.notes);
+    }
+}
+
+/// Timers that fire without a fault, and those that mean that someone is taken for dead or too slow.
+fn is_suspicion(timer: Timer) -> bool {
+    match timer {
+        Timer::Trigger
+        | Timer::MinPause
+        | Timer::RecordRetry
+        | Timer::Restart(_)
+        | Timer::Stable(_)
+        | Timer::FailureForgotten(_)
+        | Timer::Heartbeat => false,
+        Timer::CheckpointExpires(_) | Timer::CancelExpires(_) | Timer::WorkerSilent(_) => true,
+    }
+}
+
+fn ack(attempt: AttemptId, checkpoint: CheckpointId) -> ToCoordinator {
+    let snapshot = SnapshotHandle {
+        subtask: attempt.subtask,
+        attempt: attempt.attempt,
+        bytes: 10,
+        checksum: 1,
+    };
+    ToCoordinator::Ack { attempt, checkpoint, snapshot }
+}
+
+// Properties.
+
+fn any_timer() -> impl Strategy<Value = Timer> {
+    let small = 0..6_u32;
+    prop_oneof![
+        Just(Timer::Trigger),
+        Just(Timer::MinPause),
+        small.clone().prop_map(|it| Timer::CheckpointExpires(CheckpointId(it.into()))),
+        Just(Timer::RecordRetry),
+        small.clone().prop_map(|it| Timer::Restart(Attempt(it))),
+        small.clone().prop_map(|it| Timer::Stable(Attempt(it))),
+        small.clone().prop_map(Timer::FailureForgotten),
+        small.prop_map(|it| Timer::CancelExpires(Attempt(it))),
+        Just(Timer::Heartbeat),
+        (4..6_u32).prop_map(|it| Timer::WorkerSilent(WorkerId(it))),
+    ]
+}
+
+/// Inputs that a correct world would not send: foreign sessions, forgotten timers, unknown answers.
+fn garbage() -> impl Strategy<Value = Input> {
+    let id = (0..2_u32, 0..3_u32, 0..5_u32).prop_map(|(operator, index, attempt)| AttemptId {
+        subtask: SubtaskId::new(operator, index),
+        attempt: Attempt(attempt),
+    });
+    let message = (id, 0..8_u64, 0..7_u8).prop_map(|(id, checkpoint, kind)| match kind {
+        0 => ToCoordinator::Ready(id),
+        1 => ToCoordinator::Ended(id),
+        2 => ToCoordinator::Finished(id),
+        3 => ToCoordinator::Cancelled(id),
+        4 => ToCoordinator::Heartbeat,
+        5 => ToCoordinator::Register { worker: WorkerId(2), session: SessionId(99), slots: 1 },
+        _ => ack(id, CheckpointId(checkpoint)),
+    });
+    prop_oneof![
+        (1..4_u32, message).prop_map(|(worker, message)| Input::Message {
+            worker: WorkerId(worker),
+            session: SessionId(1_000_000),
+            message,
+        }),
+        (1..4_u32).prop_map(|worker| Input::Disconnected {
+            worker: WorkerId(worker),
+            session: SessionId(1_000_000),
+        }),
+        (0..3_u64).prop_map(|it| Input::RecordPersisted(WriteId(1_000_000 + it))),
+        (0..3_u64).prop_map(|it| Input::RecordFailed(WriteId(1_000_000 + it))),
+        (1_000..1_003_u64).prop_map(|it| Input::ManifestWritten(CheckpointId(it))),
+        (1_000..1_003_u64).prop_map(|it| Input::ManifestFailed(CheckpointId(it))),
+        any_timer().prop_map(Input::Timer),
+        Just(Input::Recovered(StoreRecord::fresh(JobId(1)))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// All checks of [`World`] hold in every history, and when the faults stop the job finishes.
+    #[test]
+    fn a_job_keeps_its_promises_under_faults_and_finishes_after_they_stop(
+        max_concurrent in 1..4_u32,
+        tolerable_failures in 0..3_u32,
+        retained in 1..3_u32,
+        min_pause in 0..2_u64,
+        steps in prop::collection::vec((any::<u8>(), any::<u16>(), garbage()), 0..400),
+    ) {
+        let mut plan = plan();
+        plan.checkpoint.max_concurrent = max_concurrent;
+        plan.checkpoint.tolerable_failures = tolerable_failures;
+        plan.checkpoint.retained = retained;
+        plan.checkpoint.min_pause = Duration::from_secs(min_pause);
+        let mut world = World::new(plan);
+        for (kind, index, garbage) in &steps {
+            world.step(*kind, *index, garbage);
+        }
+        world.heal_and_finish();
+        prop_assert_eq!(world.outcome.clone(), Some(Outcome::Result(JobResult::Finished)));
+        prop_assert_eq!(world.register.result, Some(JobResult::Finished));
+        let retained = world.register.retained.iter().copied().collect();
+        prop_assert_eq!(world.files, retained, "every file is referenced (T7, T8)");
+    }
+
+    /// Inputs of foreign sessions, unknown answers and forgotten timers change nothing and are noted.
+    #[test]
+    fn an_input_that_means_nothing_is_noted_and_changes_nothing(
+        inputs in prop::collection::vec(garbage(), 1..20),
+        progress in 0..60_usize,
+    ) {
+        let mut world = World::new(plan());
+        for _ in 0..progress {
+            if let Some(action) = world.progress().first().filter(|_| world.outcome.is_none()) {
+                world.act(action.clone());
+            }
+        }
+        for input in inputs.into_iter().filter(|it| !matches!(it, Input::Timer(_))) {
+            let (before, mut effects) = (world.coordinator.clone(), Vec::new());
+            let registers = matches!(
+                &input,
+                Input::Message { message: ToCoordinator::Register { .. }, .. }
+            );
+            world.coordinator.handle(input, &mut effects);
+            let is_noted = effects.iter().any(|it| {
+                matches!(it, Effect::Note(Event::StaleInput { .. }))
+            });
+            prop_assert!(is_noted || registers, "swallowed: {effects:?}");
+            prop_assert!(before == world.coordinator || registers);
+        }
+    }
+
+    /// Whatever comes, in whatever order, there is an answer and at most one write is outstanding.
+    #[test]
+    fn no_input_in_any_state_panics(inputs in prop::collection::vec(anything(), 0..300)) {
+        let mut plan = two_workers();
+        plan.checkpoint.max_concurrent = 3;
+        plan.checkpoint.tolerable_failures = 1;
+        plan.restart = RestartStrategy::FailureRate {
+            max_failures: 3,
+            interval: Duration::from_secs(60),
+            delay: Duration::from_secs(1),
+        };
+        let mut coordinator = Coordinator::new(plan);
+        let mut effects = Vec::new();
+        coordinator.handle(Input::Recovered(StoreRecord::fresh(JobId(1))), &mut effects);
+        for input in inputs {
+            effects.clear();
+            coordinator.handle(input, &mut effects);
+            let writes = effects.iter().filter(|it| matches!(it, Effect::Persist { .. })).count();
+            prop_assert!(writes <= 1);
+        }
+    }
+}
+
+/// Small numbers everywhere, so that most inputs nearly fit.
+fn anything() -> impl Strategy<Value = Input> {
+    let id = (0..2_u32, 1..4_u32).prop_map(|(operator, attempt)| AttemptId {
+        subtask: SubtaskId::new(operator, operator),
+        attempt: Attempt(attempt),
+    });
+    let message = (id, 0..5_u64, 0..12_u8, 1..3_u64, 1..3_u32).prop_map(
+        |(id, checkpoint, kind, session, worker)| {
+            let checkpoint = CheckpointId(checkpoint);
+            let message = match kind {
+                0 | 1 => ToCoordinator::Ready(id),
+                2 => ToCoordinator::Ended(id),
+                3 => ToCoordinator::Finished(id),
+                4 => ToCoordinator::Cancelled(id),
+                5 => ToCoordinator::Failed { attempt: id, cause: String::new(), fatal: false },
+                6 => ToCoordinator::Decline {
+                    attempt: id,
+                    checkpoint,
+                    reason: DeclineReason::AsyncException,
+                },
+                7 => ToCoordinator::Register {
+                    worker: WorkerId(worker),
+                    session: SessionId(session),
+                    slots: 1,
+                },
+                8 => ToCoordinator::Heartbeat,
+                _ => ack(id, checkpoint),
+            };
+            // The subtask's own worker, mostly: slot 0 is on worker 1 and slot 1 on worker 2.
+            let worker = if kind == 7 { worker } else { id.subtask.index + 1 };
+            Input::Message { worker: WorkerId(worker), session: SessionId(session), message }
+        },
+    );
+    prop_oneof![
+        8 => message,
+        4 => (0..30_u64).prop_map(|it| Input::RecordPersisted(WriteId(it))),
+        1 => (0..30_u64).prop_map(|it| Input::RecordFailed(WriteId(it))),
+        1 => (0..6_u64).prop_map(|it| Input::ManifestWritten(CheckpointId(it))),
+        1 => (0..6_u64).prop_map(|it| Input::ManifestFailed(CheckpointId(it))),
+        3 => any_timer().prop_map(Input::Timer),
+        1 => (1..3_u32, 1..3_u64).prop_map(|(worker, session)| Input::Disconnected {
+            worker: WorkerId(worker),
+            session: SessionId(session),
+        }),
+    ]
+}
+
+// Transcripts.
+
+/// One word for each effect.
+fn words(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Persist { .. } => "persist".to_string(),
+            Effect::WriteManifest { checkpoint, .. } => format!("write-manifest {checkpoint}"),
+            Effect::DeleteCheckpoint(checkpoint) => format!("delete {checkpoint}"),
+            Effect::Arm(timer, _) => format!("arm {timer:?}"),
+            Effect::Disarm(timer) => format!("disarm {timer:?}"),
+            Effect::Send { worker, message, .. } => {
+                let order = format!("{:?}", message.order);
+                let order = order.split(['(', ' ']).next().unwrap_or_default().to_string();
+                format!("{worker} {order}")
+            }
+            Effect::Disconnect { worker, .. } => format!("disconnect {worker}"),
+            Effect::Stop(outcome) => format!("stop {outcome:?}"),
+            Effect::Note(event) => event.name().to_string(),
+        })
+        .collect()
+}
+
+struct Script {
+    coordinator: Coordinator,
+    writes: u64,
+}
+
+impl Script {
+    fn new(plan: JobPlan) -> Self {
+        Self { coordinator: Coordinator::new(plan), writes: 0 }
+    }
+
+    #[track_caller]
+    fn check(&mut self, input: Input, expected: &[&str]) {
+        let mut effects = Vec::new();
+        self.coordinator.handle(input, &mut effects);
+        assert_eq!(words(&effects), expected);
+    }
+
+    #[track_caller]
+    fn persisted(&mut self, expected: &[&str]) {
+        let write = WriteId(self.writes);
+        self.writes += 1;
+        self.check(Input::RecordPersisted(write), expected);
+    }
+
+    #[track_caller]
+    fn says(&mut self, worker: u32, message: ToCoordinator, expected: &[&str]) {
+        let silent = format!("arm WorkerSilent(WorkerId({worker}))");
+        let is_registration = matches!(message, ToCoordinator::Register { .. });
+        let mut effects = Vec::new();
+        let worker = WorkerId(worker);
+        let session = SessionId(1);
+        self.coordinator.handle(Input::Message { worker, session, message }, &mut effects);
+        let mut words = words(&effects);
+        if !is_registration {
+            assert_eq!(words.remove(0), silent, "every message is a sign of life");
+        }
+        assert_eq!(words, expected);
+    }
+}
+
+/// One source subtask on worker 1 and one sink subtask on worker 2: slot 0 and slot 1.
+fn two_workers() -> JobPlan {
+    let source = SubtaskPlan { subtask: SubtaskId::new(0, 0), is_source: true };
+    let sink = SubtaskPlan { subtask: SubtaskId::new(1, 1), is_source: false };
+    JobPlan { subtasks: vec![source, sink], ..plan() }
+}
+
+fn source(attempt: u32) -> AttemptId {
+    AttemptId { subtask: SubtaskId::new(0, 0), attempt: Attempt(attempt) }
+}
+
+fn sink(attempt: u32) -> AttemptId {
+    AttemptId { subtask: SubtaskId::new(1, 1), attempt: Attempt(attempt) }
+}
+
+fn register(worker: u32) -> ToCoordinator {
+    ToCoordinator::Register { worker: WorkerId(worker), session: SessionId(1), slots: 1 }
+}
+
+fn running() -> Script {
+    running_with(two_workers())
+}
+
+fn running_with(plan: JobPlan) -> Script {
+    let mut script = Script::new(plan);
+    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.says(1, register(1), &["arm WorkerSilent(WorkerId(1))"]);
+    script.persisted(&[
+        "coordinator-started",
+        "arm Heartbeat",
+        "worker-1 Registered",
+        "worker-registered",
+        "arm WorkerSilent(WorkerId(1))",
+        "waiting-for-slots",
+    ]);
+    script.says(
+        2,
+        register(2),
+        &["worker-2 Registered", "worker-registered", "arm WorkerSilent(WorkerId(2))", "persist"],
+    );
+    script.persisted(&["worker-1 Deploy", "worker-2 Deploy", "attempt-deployed"]);
+    script.says(2, ToCoordinator::Ready(sink(1)), &[]);
+    script.says(
+        1,
+        ToCoordinator::Ready(source(1)),
+        &["worker-1 Start", "worker-2 Start", "attempt-started", "arm Trigger"],
+    );
+    script
+}
+
+fn completed_one() -> Script {
+    let mut script = running();
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.says(1, ack(source(1), CheckpointId(1)), &["snapshot-acked"]);
+    script.says(
+        2,
+        ack(sink(1), CheckpointId(1)),
+        &["snapshot-acked", "checkpoint-acknowledged", "write-manifest 1"],
+    );
+    script.check(Input::ManifestWritten(CheckpointId(1)), &["manifest-written", "persist"]);
+    script.persisted(&[
+        "disarm CheckpointExpires(CheckpointId(1))",
+        "checkpoint-completed",
+        "worker-1 Completed",
+        "worker-2 Completed",
+    ]);
+    script
+}
+
+#[test]
+fn a_job_without_faults_completes_checkpoints_and_stores_its_result() {
+    let mut script = completed_one();
+    script.says(1, ToCoordinator::Ended(source(1)), &[]);
+    script.says(2, ToCoordinator::Ended(sink(1)), &["disarm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(2))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.says(1, ack(source(1), CheckpointId(2)), &["snapshot-acked"]);
+    script.says(
+        2,
+        ack(sink(1), CheckpointId(2)),
+        &["snapshot-acked", "checkpoint-acknowledged", "write-manifest 2"],
+    );
+    script.check(Input::ManifestWritten(CheckpointId(2)), &["manifest-written", "persist"]);
+    script.persisted(&[
+        "disarm CheckpointExpires(CheckpointId(2))",
+        "checkpoint-completed",
+        "worker-1 Completed",
+        "worker-2 Completed",
+        "checkpoint-subsumed",
+        "delete 1",
+    ]);
+    script.says(1, ToCoordinator::Finished(source(1)), &[]);
+    script.says(2, ToCoordinator::Finished(sink(1)), &["persist"]);
+    script.persisted(&["job-finished", "stop Result(Finished)"]);
+}
+
+#[test]
+fn a_worker_that_dies_costs_one_attempt_and_the_next_restores_the_newest_checkpoint() {
+    let mut script = completed_one();
+    script.check(
+        Input::Timer(Timer::WorkerSilent(WorkerId(2))),
+        &[
+            "disconnect worker-2",
+            "disarm WorkerSilent(WorkerId(2))",
+            "worker-lost",
+            "attempt-failed",
+            "disarm Trigger",
+            "worker-1 Cancel",
+            "arm CancelExpires(Attempt(1))",
+        ],
+    );
+    script.says(
+        1,
+        ToCoordinator::Cancelled(source(1)),
+        &["disarm CancelExpires(Attempt(1))", "arm Restart(Attempt(2))", "restart-scheduled"],
+    );
+    script.check(Input::Timer(Timer::Restart(Attempt(2))), &["waiting-for-slots"]);
+    script.says(
+        2,
+        register(2),
+        &["worker-2 Registered", "worker-registered", "arm WorkerSilent(WorkerId(2))", "persist"],
+    );
+    let mut effects = Vec::new();
+    script.coordinator.handle(Input::RecordPersisted(WriteId(script.writes)), &mut effects);
+    let note = Event::AttemptDeployed { attempt: Attempt(2), restore: Some(CheckpointId(1)) };
+    assert!(effects.contains(&Effect::Note(note)), "{effects:?}");
+}
+
+#[test]
+fn a_checkpoint_whose_record_write_failed_is_aborted_and_certainly_undone_before_anything_else() {
+    let mut script = running();
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.says(1, ack(source(1), CheckpointId(1)), &["snapshot-acked"]);
+    script.says(
+        2,
+        ack(sink(1), CheckpointId(1)),
+        &["snapshot-acked", "checkpoint-acknowledged", "write-manifest 1"],
+    );
+    script.check(Input::ManifestWritten(CheckpointId(1)), &["manifest-written", "persist"]);
+    script.check(
+        Input::RecordFailed(WriteId(script.writes)),
+        &[
+            "record-uncertain",
+            "arm RecordRetry",
+            "disarm CheckpointExpires(CheckpointId(1))",
+            "checkpoint-aborted",
+            "worker-1 Aborted",
+            "worker-2 Aborted",
+            "attempt-failed", // No failure is tolerated by default.
+            "disarm Trigger",
+            "worker-1 Cancel",
+            "worker-2 Cancel",
+            "arm CancelExpires(Attempt(1))",
+        ],
+    );
+    script.writes += 1;
+    script.says(1, ToCoordinator::Cancelled(source(1)), &[]);
+    script.says(
+        2,
+        ToCoordinator::Cancelled(sink(1)),
+        &["disarm CancelExpires(Attempt(1))", "arm Restart(Attempt(2))", "restart-scheduled"],
+    );
+    // The next attempt must wait until the record is certain.
+    script.check(Input::Timer(Timer::Restart(Attempt(2))), &[]);
+    script.check(Input::Timer(Timer::RecordRetry), &["persist"]);
+    script.persisted(&["delete 1", "persist"]);
+    script.persisted(&["worker-1 Deploy", "worker-2 Deploy", "attempt-deployed"]);
+}
+
+#[test]
+fn a_fatal_failure_ends_the_job_after_everything_stopped() {
+    let mut script = running();
+    let failed =
+        ToCoordinator::Failed { attempt: sink(1), cause: "bad input".to_string(), fatal: true };
+    script.says(
+        2,
+        failed,
+        &["attempt-failed", "disarm Trigger", "worker-1 Cancel", "arm CancelExpires(Attempt(1))"],
+    );
+    script.says(
+        1,
+        ToCoordinator::Cancelled(source(1)),
+        &[
+            "disarm CancelExpires(Attempt(1))",
+            "job-failed",
+            "stop Failed(\"op1/1#1 failed: bad input\")",
+        ],
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_stop_in_time_is_taken_for_dead() {
+    let mut script = running();
+    let failed =
+        ToCoordinator::Failed { attempt: sink(1), cause: "disk".to_string(), fatal: false };
+    script.says(
+        2,
+        failed,
+        &["attempt-failed", "disarm Trigger", "worker-1 Cancel", "arm CancelExpires(Attempt(1))"],
+    );
+    script.check(
+        Input::Timer(Timer::CancelExpires(Attempt(1))),
+        &[
+            "disconnect worker-1",
+            "disarm WorkerSilent(WorkerId(1))",
+            "worker-lost",
+            "disarm CancelExpires(Attempt(1))",
+            "arm Restart(Attempt(2))",
+            "restart-scheduled",
+        ],
+    );
+}
+
+#[test]
+fn a_job_with_a_result_never_runs_again() {
+    let mut script = Script::new(two_workers());
+    let result = Some(JobResult::Finished);
+    let found = StoreRecord { result, ..StoreRecord::fresh(JobId(1)) };
+    script.check(Input::Recovered(found), &["stop Result(Finished)"]);
+    script.check(Input::Timer(Timer::Heartbeat), &["stale-input"]);
+}
+
+#[test]
+fn a_manifest_that_appears_after_its_checkpoint_expired_is_deleted() {
+    let mut plan = two_workers();
+    plan.checkpoint.tolerable_failures = 1;
+    let mut script = running_with(plan);
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.says(1, ack(source(1), CheckpointId(1)), &["snapshot-acked"]);
+    script.says(
+        2,
+        ack(sink(1), CheckpointId(1)),
+        &["snapshot-acked", "checkpoint-acknowledged", "write-manifest 1"],
+    );
+    script.check(
+        Input::Timer(Timer::CheckpointExpires(CheckpointId(1))),
+        &[
+            "disarm CheckpointExpires(CheckpointId(1))",
+            "checkpoint-aborted",
+            "worker-1 Aborted",
+            "worker-2 Aborted",
+        ],
+    );
+    script.check(Input::ManifestWritten(CheckpointId(1)), &["stale-input", "delete 1"]);
+    script.says(1, ack(source(1), CheckpointId(1)), &["ack-ignored", "delete 1"]);
+}
+
+#[test]
+fn a_final_checkpoint_that_was_given_up_is_taken_again_and_only_one_at_a_time() {
+    let mut plan = two_workers();
+    plan.checkpoint.tolerable_failures = 1;
+    plan.checkpoint.max_concurrent = 2;
+    let mut script = running_with(plan);
+    script.says(1, ToCoordinator::Ended(source(1)), &[]);
+    script.says(2, ToCoordinator::Ended(sink(1)), &["disarm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.check(Input::Timer(Timer::Trigger), &["trigger-skipped"]);
+    script.check(
+        Input::Timer(Timer::CheckpointExpires(CheckpointId(1))),
+        &[
+            "disarm CheckpointExpires(CheckpointId(1))",
+            "checkpoint-aborted",
+            "worker-1 Aborted",
+            "worker-2 Aborted",
+            "delete 1",
+            "persist",
+        ],
+    );
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(2))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+}
