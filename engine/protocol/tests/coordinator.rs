@@ -195,7 +195,7 @@ impl World {
                 older.filter(|(id, it)| id.attempt < deployment.attempt && **it != Mini::Finished);
             assert_eq!(live.next(), None, "deployed over a live attempt (O6)");
         }
-        let mini = self.workers.get_mut(&worker).unwrap();
+        let mini = self.workers.get_mut(&worker).expect("a worker of the plan");
         let to_all = |mini: &mut MiniWorker, attempt, from, to| {
             for (_, it) in mini.subtasks.iter_mut().filter(|(id, _)| id.attempt == attempt) {
                 assert_eq!(*it, from);
@@ -227,6 +227,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other events are not checked here")]
     fn on_note(&mut self, event: &Event) {
         self.notes.push(event.name());
         match event {
@@ -273,13 +274,13 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::PersistOk => {
-                let (write, record) = self.outstanding.take().unwrap();
+                let (write, record) = self.outstanding.take().expect("a write");
                 self.register = record;
                 self.in_doubt = false;
                 self.input(Input::RecordPersisted(write));
             }
             Action::PersistFails(takes_effect) => {
-                let (write, record) = self.outstanding.take().unwrap();
+                let (write, record) = self.outstanding.take().expect("a write");
                 if takes_effect {
                     self.register = record;
                 }
@@ -310,13 +311,13 @@ impl World {
                 self.input(Input::Message { worker, session, message });
             }
             Action::Break(worker) => {
-                let session = self.workers[&worker].session.unwrap();
+                let session = self.workers[&worker].session.expect("a session");
                 self.workers.insert(worker, MiniWorker::default());
                 self.input(Input::Disconnected { worker, session });
             }
             Action::Report(worker, message) => {
-                let mini = self.workers.get_mut(&worker).unwrap();
-                let session = mini.session.unwrap();
+                let mini = self.workers.get_mut(&worker).expect("a worker of the plan");
+                let session = mini.session.expect("a session");
                 match &message {
                     ToCoordinator::Ready(id) => {
                         mini.subtasks.insert(*id, Mini::Ready);
@@ -641,7 +642,7 @@ proptest! {
         plan.checkpoint.tolerable_failures = 1;
         plan.restart = RestartStrategy::FailureRate {
             max_failures: 3,
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             delay: Duration::from_secs(1),
         };
         let mut coordinator = Coordinator::new(plan);

@@ -71,7 +71,9 @@ impl World {
             }
             Persisted::Published { checkpoint, removed } => {
                 assert_eq!(self.register.retained.last(), Some(&checkpoint));
-                removed.iter().for_each(|it| self.check_deletable(*it));
+                for it in &removed {
+                    self.check_deletable(*it);
+                }
                 self.completed.insert(checkpoint);
                 self.open.remove(&checkpoint);
                 for lower in self.open.split_off(&CheckpointId(0)) {

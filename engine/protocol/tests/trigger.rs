@@ -11,16 +11,17 @@ use seawall_protocol::trigger::Trigger;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config(interval: u64, min_pause: u64, max_concurrent: u32) -> CheckpointConfig {
+fn config(interval: u32, min_pause: u32, max_concurrent: u32) -> CheckpointConfig {
     CheckpointConfig {
-        interval: Some(SECOND * u32::try_from(interval).unwrap()),
-        min_pause: SECOND * u32::try_from(min_pause).unwrap(),
+        interval: Some(SECOND * interval),
+        min_pause: SECOND * min_pause,
         max_concurrent,
         ..CheckpointConfig::default()
     }
 }
 
 /// A driver with a clock in seconds, and the rules written as checks over times.
+#[expect(clippy::struct_excessive_bools, reason = "the reference keeps each fact apart")]
 struct Timeline {
     trigger: Trigger,
     interval: u64,
@@ -39,11 +40,11 @@ struct Timeline {
 }
 
 impl Timeline {
-    fn new(interval: u64, min_pause: u64, max_concurrent: u32) -> Self {
+    fn new(interval: u32, min_pause: u32, max_concurrent: u32) -> Self {
         Self {
             trigger: Trigger::new(&config(interval, min_pause, max_concurrent)),
-            interval: interval.max(min_pause),
-            min_pause,
+            interval: interval.max(min_pause).into(),
+            min_pause: min_pause.into(),
             max_concurrent: max_concurrent as usize,
             now: 0,
             armed: BTreeMap::new(),
@@ -72,7 +73,12 @@ impl Timeline {
                     assert!(self.armed.remove(&timer).is_some(), "{timer:?} is not armed");
                 }
                 Effect::Note(_) => {}
-                other => panic!("{other:?}"),
+                Effect::Persist { .. }
+                | Effect::WriteManifest { .. }
+                | Effect::DeleteCheckpoint(_)
+                | Effect::Send { .. }
+                | Effect::Disconnect { .. }
+                | Effect::Stop(_) => panic!("{effect:?}"),
             }
         }
         if begins {
@@ -146,10 +152,13 @@ impl Timeline {
         while let Some((timer, _)) = self.armed.iter().find(|(_, at)| **at <= self.now) {
             let timer = *timer;
             self.armed.remove(&timer);
-            self.apply(|it, pending, effects| match timer {
-                Timer::Trigger => it.on_trigger_timer(pending, effects),
-                Timer::MinPause => it.on_pause_timer(effects),
-                other => panic!("{other:?}"),
+            self.apply(|it, pending, effects| {
+                if timer == Timer::Trigger {
+                    it.on_trigger_timer(pending, effects);
+                } else {
+                    assert_eq!(timer, Timer::MinPause);
+                    it.on_pause_timer(effects);
+                }
             });
         }
     }
@@ -160,8 +169,8 @@ proptest! {
 
     #[test]
     fn triggers_keep_interval_pause_and_concurrency_in_every_history(
-        interval in 1..6_u64,
-        min_pause in 0..6_u64,
+        interval in 1..6_u32,
+        min_pause in 0..6_u32,
         max_concurrent in 1..4_u32,
         actions in prop::collection::vec(0..24_u8, 0..300),
     ) {
