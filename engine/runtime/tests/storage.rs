@@ -92,6 +92,17 @@ async fn the_record_of_another_job_is_refused() {
 }
 
 #[tokio::test]
+async fn a_zombie_leader_does_not_replace_the_record_of_its_successor() {
+    let root = tempfile::tempdir().unwrap();
+    record::replace(&FileSystem, root.path(), &store_record(&[7])).await.unwrap();
+    let zombie = StoreRecord { token: FencingToken(2), ..store_record(&[6]) };
+    let error = record::replace(&FileSystem, root.path(), &zombie).await.unwrap_err();
+    assert!(matches!(error, StorageError::Deposed { .. }), "{error}");
+    let read = record::read(&FileSystem, root.path()).await.unwrap();
+    assert_eq!(read, Some(store_record(&[7])));
+}
+
+#[tokio::test]
 async fn a_torn_record_is_an_error_and_never_absence() {
     let root = tempfile::tempdir().unwrap();
     record::replace(&FileSystem, root.path(), &store_record(&[7])).await.unwrap();

@@ -106,14 +106,17 @@ impl SourceReader for GeneratorReader {
         limit: usize,
         out: &mut impl Collect<u64>,
     ) -> Result<Progress, ConnectorError> {
+        let source = self.source;
         let mut budget = limit as u64;
         for split in &mut self.splits {
             let left = split.end.saturating_sub(split.next).div_ceil(split.step);
             let count = left.min(budget);
+            let mut next = split.next;
             for _ in 0..count {
-                out.push(self.source.record(split.next));
-                split.next += split.step;
+                out.push(source.record(next));
+                next += split.step;
             }
+            split.next = next;
             budget -= count;
         }
         Ok(self.progress())

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use seawall_protocol::FencingToken;
+
 use crate::storage::format::Kind;
 
 /// A file of checkpoint storage could not be written, read or believed.
@@ -115,6 +117,20 @@ pub enum StorageError {
         expected: String,
         /// What it holds.
         found: String,
+    },
+    /// A newer leader has written the record; whoever writes now is a zombie (P5).
+    #[error(
+        "{} belongs to leader {found}, this one is {own}\n\
+         hint: another coordinator took over; end this one",
+        path.display()
+    )]
+    Deposed {
+        /// The record.
+        path: PathBuf,
+        /// The token of the leader that writes.
+        own: FencingToken,
+        /// The token in the record.
+        found: FencingToken,
     },
     /// The directory belongs to another job.
     #[error(

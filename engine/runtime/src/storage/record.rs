@@ -46,14 +46,23 @@ pub async fn read_or_fresh(
 
 /// Replaces the record. A reader sees the old one or the new one.
 ///
+/// A leader that finds the record of a newer one writes nothing. The look and the write are two steps, so
+/// this narrows the harm a zombie can do (P5) and does not exclude it: a disk has no conditional rename.
+///
 /// # Errors
-/// At any step; then it is unknown which of the two a reader will see (H3).
+/// `Deposed`, or at any step of writing; then it is unknown which of the two a reader will see (H3).
 pub async fn replace(
     disk: &dyn Disk,
     root: &Path,
     record: &StoreRecord,
 ) -> Result<(), StorageError> {
     let path = layout::record(root);
+    // A record that cannot be read is no reason to stop: the one that replaces it is whole.
+    if let Ok(Some(StoreRecord { token: found, .. })) = read(disk, root).await
+        && found > record.token
+    {
+        return Err(StorageError::Deposed { path, own: record.token, found });
+    }
     let bytes = format::encode(Kind::Record, record, &path)?;
     durable::replace(disk, &layout::record_temporary(root, record.token), &path, &bytes).await
 }

@@ -61,7 +61,12 @@ impl Disk for FileSystem {
 
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let path = owned(path);
-        blocking(move || std::fs::File::open(path)?.sync_all()).await
+        blocking(move || match std::fs::File::open(path)?.sync_all() {
+            // Some file systems cannot sync a directory and keep names in their own way.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        })
+        .await
     }
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
