@@ -151,7 +151,12 @@ impl Shell {
     async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Connect => self.connect(),
-            Effect::Disconnect => self.unlink(),
+            Effect::Disconnect => {
+                self.unlink();
+                let cause = "the connection was given up".to_owned();
+                let session = self.next_session();
+                self.events.push(Happening::Input(Input::Disconnected { session, cause }));
+            }
             Effect::Send(message) => {
                 if let Some(frames) = &self.link.frames {
                     frames.push(encode_message(&message));
