@@ -3,14 +3,17 @@
 //! `cargo bench --bench keyed_count`; `SEAWALL_BENCH_RECORDS` sets the records of one run. Each figure is
 //! the median of its runs; ratios are of medians from this one process.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::cast_precision_loss, reason = "rates are shown with three digits")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
-use seawall_protocol::{JobId, WorkerId};
 use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::record::JobResult;
+use seawall_protocol::{JobId, WorkerId};
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::tokio_env::{self, InProcessNetwork, Unobserved};

@@ -61,7 +61,9 @@ pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
         }
         other => panic!("no reference for job {other}"),
     }
-    output.values_mut().for_each(|lines| lines.sort_unstable());
+    for lines in output.values_mut() {
+        lines.sort_unstable();
+    }
     output
 }
 
@@ -115,10 +117,7 @@ pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String>
     Ok(state)
 }
 
-fn take<'a, K, V>(
-    bytes: &'a [u8],
-    text: fn(&V) -> String,
-) -> Result<(String, String, &'a [u8]), String>
+fn take<K, V>(bytes: &[u8], text: fn(&V) -> String) -> Result<(String, String, &[u8]), String>
 where
     K: serde::de::DeserializeOwned + ToString,
     V: serde::de::DeserializeOwned,

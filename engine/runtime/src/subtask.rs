@@ -115,6 +115,17 @@ pub async fn run(launch: Launch, inbox: Inbox, gate: Gate) {
     }
 }
 
+/// Where the attempt is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Restored transactions are being committed.
+    Restoring,
+    /// Input is read.
+    Running,
+    /// Everything is committed and the output channels are closed.
+    Finished,
+}
+
 /// What the attempt works with between two inputs.
 struct Driver {
     launch: Launch,
@@ -134,8 +145,9 @@ struct Driver {
     open_channels: BTreeSet<ChannelId>,
     /// Everything that depends on the end of the input was emitted.
     is_ended: bool,
-    is_running: bool,
-    is_finished: bool,
+    life: Life,
+    /// A commit failed in a way that no other attempt can mend: output is lost (K8).
+    has_lost_output: bool,
 }
 
 async fn drive(launch: Launch, inbox: Inbox, gate: Gate) -> Result<(), Failure> {
@@ -214,8 +226,8 @@ impl Driver {
             transactions,
             handles: BTreeMap::new(),
             inputs: VecDeque::new(),
-            is_running: false,
-            is_finished: false,
+            life: Life::Restoring,
+            has_lost_output: false,
         })
     }
 
@@ -250,10 +262,10 @@ impl Driver {
             while let Some(order) = self.gate.try_order() {
                 self.on_order(order).await?;
             }
-            if self.is_finished {
+            if self.life == Life::Finished {
                 return Ok(());
             }
-            if !self.is_running || (progress == Progress::Ended && self.is_ended) {
+            if self.life != Life::Running || (progress == Progress::Ended && self.is_ended) {
                 self.gate.order_arrived().await;
                 continue;
             }
@@ -291,7 +303,7 @@ impl Driver {
     }
 
     async fn drive_operator(&mut self) -> Result<(), Failure> {
-        while !self.is_finished {
+        while self.life != Life::Finished {
             let incoming = if let Some(incoming) = self.gate.try_next() {
                 incoming
             } else {
@@ -436,13 +448,15 @@ impl Driver {
                     self.launch.env.emit(event).await;
                 }
             }
-            Effect::Run => self.is_running = true,
+            Effect::Run => self.life = Life::Running,
             Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
             Effect::Finish => {
                 self.send_all(|| Element::Closed).await?;
-                self.is_finished = true;
+                self.life = Life::Finished;
             }
-            Effect::Fail { cause } => return Err(Failure::retryable(cause)),
+            Effect::Fail { cause } => {
+                return Err(Failure { cause, is_fatal: self.has_lost_output });
+            }
             Effect::Note(event) => self.launch.env.emit(event).await,
         }
         Ok(())
@@ -467,6 +481,7 @@ impl Driver {
             }
             Err(error) => {
                 let is_retryable = !error.is_fatal();
+                self.has_lost_output |= error.is_fatal();
                 let cause = error.to_string();
                 self.launch.env.emit(Event::CommitFailed { attempt, checkpoint, cause }).await;
                 self.inputs.push_back(Input::CommitFailed { checkpoint, is_retryable });

@@ -52,12 +52,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     }
 
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
-    pub fn split<U, S, F>(
-        self,
-        name: &str,
-        side_name: &str,
-        apply: F,
-    ) -> Split<U, S, P, F>
+    pub fn split<U, S, F>(self, name: &str, side_name: &str, apply: F) -> Split<U, S, P, F>
     where
         U: Record,
         S: Record,

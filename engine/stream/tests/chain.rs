@@ -1,0 +1,260 @@
+//! Chains and the job graph: records reach the channel of their key, and both ends agree on channels.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use seawall_env::Env;
+use seawall_protocol::SubtaskId;
+use seawall_protocol::key_group::{key_group_of, owner_of};
+use seawall_stream::batch::Batch;
+use seawall_stream::chain::{BATCH_RECORDS, Chain, Place};
+use seawall_stream::{
+    Collect, ConnectorError, Job, JobBuilder, Key, KeyedProcess, Progress, Sink, SinkContext,
+    SinkWriter, Source, SourceReader,
+};
+
+#[derive(Clone)]
+struct NoSource;
+
+#[async_trait]
+impl Source for NoSource {
+    type Record = u64;
+    type Split = u64;
+    type Reader = NoReader;
+
+    async fn enumerate(&self, _: &Env, _: u32) -> Result<Vec<u64>, ConnectorError> {
+        Ok(Vec::new())
+    }
+
+    async fn open(&self, _: &Env, _: Vec<u64>) -> Result<NoReader, ConnectorError> {
+        Ok(NoReader)
+    }
+}
+
+struct NoReader;
+
+#[async_trait]
+impl SourceReader for NoReader {
+    type Record = u64;
+    type Split = u64;
+
+    async fn fill(&mut self) -> Result<Progress, ConnectorError> {
+        Ok(Progress::Ended)
+    }
+
+    fn emit(&mut self, _: usize, _: &mut impl Collect<u64>) -> Result<Progress, ConnectorError> {
+        Ok(Progress::Ended)
+    }
+
+    fn splits(&self) -> Vec<u64> {
+        Vec::new()
+    }
+}
+
+#[derive(Clone)]
+struct NoSink;
+
+#[async_trait]
+impl Sink for NoSink {
+    type Record = u64;
+    type Writer = NoWriter;
+
+    async fn open(&self, _: SinkContext) -> Result<NoWriter, ConnectorError> {
+        Ok(NoWriter)
+    }
+}
+
+struct NoWriter;
+
+#[async_trait]
+impl SinkWriter for NoWriter {
+    type Record = u64;
+
+    fn write(&mut self, _: u64) {}
+
+    async fn flush(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    async fn pre_commit(
+        &mut self,
+        _: seawall_protocol::CheckpointId,
+    ) -> Result<Option<Vec<u8>>, ConnectorError> {
+        Ok(None)
+    }
+
+    async fn commit(&mut self, _: &[u8]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    async fn abort_lingering(&mut self, _: &[Vec<u8>]) -> Result<u32, ConnectorError> {
+        Ok(0)
+    }
+}
+
+/// Emits each key at the end, and nothing before.
+#[derive(Clone)]
+struct KeysAtEnd;
+
+impl KeyedProcess for KeysAtEnd {
+    type Key = u64;
+    type In = u64;
+    type State = u64;
+    type Out = u64;
+
+    fn on_record(
+        &mut self,
+        _: &u64,
+        record: u64,
+        state: &mut Option<u64>,
+        _: &mut impl Collect<u64>,
+    ) {
+        // Odd records forget their key.
+        *state = (record % 2 == 0).then_some(record);
+    }
+
+    fn on_end(&mut self, key: &u64, _: &u64, out: &mut impl Collect<u64>) {
+        out.push(*key);
+    }
+}
+
+const PARALLELISM: u32 = 3;
+
+/// source -> split -> union with its own side output -> [hash] -> keyed process -> [round robin] -> sink
+fn job() -> Job {
+    let builder = JobBuilder::new("test", PARALLELISM);
+    let (small, large) = builder.source("numbers", NoSource).map("same", |it| it).split(
+        "small",
+        "large",
+        |it: u64| if it < 10 { Ok(it) } else { Err(it) },
+    );
+    small
+        .union("all", large)
+        .filter("not 7", |it| *it != 7)
+        .key_by(|it| *it)
+        .process("keys", KeysAtEnd)
+        .rebalance("spread")
+        .sink("nowhere", NoSink);
+    builder.build()
+}
+
+fn place(job: &Job, index: u32) -> Place {
+    Place { parallelism: job.parallelism, index, key_groups: job.key_groups }
+}
+
+/// Everything a chain has ready, by edge and channel.
+fn emitted(chain: &mut Chain) -> BTreeMap<(u32, usize), Vec<u64>> {
+    let mut ports = Vec::new();
+    chain.outputs().edges(&mut ports);
+    let mut all: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    for port in ports {
+        port.flush();
+        while let Some((channel, batch)) = port.take_ready() {
+            all.entry((port.edge().0, channel)).or_default().extend(batch.into_records::<u64>());
+        }
+    }
+    all
+}
+
+fn operator(job: &Job, name: &str) -> usize {
+    job.operators.iter().position(|it| it.name == name).expect("the operator exists")
+}
+
+#[test]
+fn the_graph_names_each_chain_and_its_ends() {
+    let job = job();
+    let labels: Vec<_> = job.operators.iter().map(|it| it.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        ["numbers -> same -> small", "large", "all -> not 7", "keys", "spread -> nowhere"]
+    );
+    assert!(job.operators[0].enumerate.is_some());
+    assert!(job.operators.iter().skip(1).all(|it| it.enumerate.is_none()));
+    let with_sink: Vec<_> = job.operators.iter().map(|it| it.has_sink).collect();
+    assert_eq!(with_sink, [false, false, false, false, true]);
+}
+
+#[test]
+fn both_ends_of_every_channel_agree_on_it() {
+    let job = job();
+    let mut from_senders = Vec::new();
+    let mut from_receivers = Vec::new();
+    for subtask in job.subtasks() {
+        for (edge, sender) in job.channels_into(subtask) {
+            from_receivers.push((edge, sender, subtask));
+        }
+        for (index, edge) in job.edges.iter().enumerate() {
+            if edge.from == subtask.operator {
+                let edge = seawall_stream::chain::EdgeId(u32::try_from(index).unwrap());
+                for receiver in job.channels_out_of(subtask, edge) {
+                    from_senders.push((edge, subtask, receiver));
+                }
+            }
+        }
+    }
+    from_senders.sort_unstable();
+    from_receivers.sort_unstable();
+    assert_eq!(from_senders, from_receivers);
+    let union = u32::try_from(operator(&job, "all")).unwrap();
+    assert_eq!(job.channels_into(SubtaskId::new(union, 1)).len(), 2, "one of each stream");
+}
+
+#[test]
+fn each_record_reaches_the_owner_of_its_key_group() {
+    let job = job();
+    let mut chain = (job.operators[operator(&job, "all")].build)(place(&job, 0));
+    let Chain::Operator(union) = &mut chain else { panic!("it is fed by channels") };
+    union.on_batch(Batch::new((0..5_000_u64).collect()));
+    let mut seen = 0;
+    for ((_, channel), records) in emitted(&mut chain) {
+        seen += records.len();
+        for record in records {
+            assert_ne!(record, 7, "the filter is part of the chain");
+            let group = key_group_of(record.stable_hash(), job.key_groups);
+            assert_eq!(owner_of(group, job.key_groups, PARALLELISM) as usize, channel, "{record}");
+        }
+    }
+    assert_eq!(seen, 4_999);
+}
+
+#[test]
+fn the_end_of_the_input_visits_each_key_with_a_value_once_in_order() {
+    let job = job();
+    let mut chain = (job.operators[operator(&job, "keys")].build)(place(&job, 1));
+    let Chain::Operator(keyed) = &mut chain else { panic!("it is fed by channels") };
+    keyed.on_batch(Batch::new(vec![8_u64, 2, 4, 3, 2, 6, 9]));
+    let mut calls = 0;
+    while keyed.on_end(2) == Progress::Ready {
+        calls += 1;
+    }
+    assert!(calls > 0, "four keys do not fit into one call of two");
+    // Round robin begins with the consumer of the same index.
+    let all = emitted(&mut chain);
+    let channel = |index: usize| {
+        let found = all.iter().find(|((_, channel), _)| *channel == index);
+        found.map(|(_, records)| records.clone()).unwrap_or_default()
+    };
+    assert_eq!([channel(1), channel(2), channel(0)], [vec![2, 8], vec![4], vec![6]]);
+}
+
+#[test]
+fn a_full_batch_leaves_without_a_flush() {
+    let job = job();
+    let mut chain = (job.operators[operator(&job, "large")].build)(place(&job, 0));
+    let Chain::Operator(large) = &mut chain else { panic!("it is fed by channels") };
+    large.on_batch(Batch::new(vec![11_u64; BATCH_RECORDS + 1]));
+    let mut ports = Vec::new();
+    chain.outputs().edges(&mut ports);
+    let lengths: Vec<_> =
+        std::iter::from_fn(|| ports[0].take_ready()).map(|(_, batch)| batch.length()).collect();
+    assert_eq!(lengths, [BATCH_RECORDS]);
+}
+
+#[test]
+fn a_batch_survives_its_bytes_and_refuses_others() {
+    let batch = Batch::new(vec![("a".to_owned(), 1_u64), ("b".to_owned(), 2)]);
+    let bytes = batch.encode().unwrap();
+    let decoded = Batch::decode::<(String, u64)>(&bytes).unwrap();
+    assert_eq!(decoded.into_records::<(String, u64)>(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    assert!(Batch::decode::<(String, u64)>(&bytes[..bytes.len() - 1]).is_err());
+}

@@ -1,0 +1,115 @@
+//! Keyed state: what a snapshot holds is what a restore gives back.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use seawall_protocol::key_group::key_group_of;
+use seawall_stream::Key;
+use seawall_stream::state::{KeyedState, StateView};
+
+const KEY_GROUPS: u32 = 8;
+
+fn filled(entries: impl IntoIterator<Item = (String, u64)>) -> KeyedState<String, u64> {
+    let mut state = KeyedState::new(KEY_GROUPS);
+    for (key, value) in entries {
+        *state.slot(&key) = Some(value);
+    }
+    state
+}
+
+fn contents(state: &KeyedState<String, u64>) -> BTreeMap<String, u64> {
+    state.sorted().into_iter().map(|(key, value)| (key.clone(), *value)).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_restored_snapshot_holds_the_same_entries(
+        entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 0..60),
+    ) {
+        let groups = Box::new(filled(entries.clone())).encode().unwrap();
+        let mut restored = KeyedState::<String, u64>::new(KEY_GROUPS);
+        for group in &groups {
+            restored.restore(group).unwrap();
+        }
+        prop_assert_eq!(contents(&restored), entries);
+    }
+
+    #[test]
+    fn equal_state_has_equal_bytes_whatever_the_order_of_insertion(
+        entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 0..60),
+    ) {
+        let forward = Box::new(filled(entries.clone())).encode().unwrap();
+        let backward = Box::new(filled(entries.into_iter().rev())).encode().unwrap();
+        prop_assert_eq!(forward, backward);
+    }
+
+    #[test]
+    fn each_key_is_stored_in_its_key_group(keys in proptest::collection::btree_set(".{1,5}", 1..40)) {
+        let groups = Box::new(filled(keys.iter().map(|key| (key.clone(), 1)))).encode().unwrap();
+        let stored: u64 = groups.iter().map(|group| group.entries).sum();
+        prop_assert_eq!(stored, keys.len() as u64);
+        for group in groups {
+            let expected = keys
+                .iter()
+                .filter(|key| key_group_of(key.stable_hash(), KEY_GROUPS) == group.key_group);
+            prop_assert_eq!(group.entries, expected.count() as u64);
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_or_other_entries_but_never_a_panic(
+        entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 1..20),
+        flip in any::<prop::sample::Index>(),
+    ) {
+        for mut group in Box::new(filled(entries)).encode().unwrap() {
+            let at = flip.index(group.bytes.len());
+            group.bytes[at] ^= 0x55;
+            let _ = KeyedState::<String, u64>::new(KEY_GROUPS).restore(&group);
+            group.bytes.truncate(at);
+            prop_assert!(KeyedState::<String, u64>::new(KEY_GROUPS).restore(&group).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_fresh_key_has_no_value_and_leaves_no_trace() {
+    let mut state = filled([("a".to_owned(), 1)]);
+    assert_eq!(*state.slot(&"b".to_owned()), None);
+    state.forget_if_empty(&"b".to_owned());
+    assert_eq!(state.length(), 1);
+    *state.slot(&"a".to_owned()) = None;
+    state.forget_if_empty(&"a".to_owned());
+    assert_eq!(state.length(), 0);
+}
+
+#[test]
+fn a_view_does_not_change_with_the_live_state() {
+    let mut state = filled([("a".to_owned(), 1)]);
+    let view = Box::new(state.clone());
+    *state.slot(&"a".to_owned()) = Some(2);
+    let expected = Box::new(filled([("a".to_owned(), 1)])).encode().unwrap();
+    assert_eq!(view.encode().unwrap(), expected);
+}
+
+/// A checkpoint outlives the program that wrote it: these values may never change (M1).
+#[test]
+fn stable_hashes_are_what_they_have_always_been() {
+    let hashes = [
+        0_u64.stable_hash(),
+        1_u64.stable_hash(),
+        u64::MAX.stable_hash(),
+        String::new().stable_hash(),
+        "seawall".to_owned().stable_hash(),
+        ("a".to_owned(), 7_u32).stable_hash(),
+    ];
+    assert_eq!(hashes.map(|it| format!("{it:016x}")), PINNED);
+}
+
+const PINNED: [&str; 6] = [
+    "0000000000000000",
+    "b456bcfc34c2cb2c",
+    "64b5720b4b825f21",
+    "2d06800538d394c2",
+    "70abcacfbf231762",
+    "4d851808b54b60af",
+];
