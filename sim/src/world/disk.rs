@@ -5,12 +5,13 @@
 //! file a prefix stays, whose last block may be zeroes or garbage; of its unsynced changes of names a
 //! prefix stays, in the order in which they were made; the rest is undone, with everything below a
 //! directory that is undone. A rename is one change. The length of each prefix comes from the stream.
-//! A failed sync says nothing about the bytes, and a failed append may have written a part. A bit of a
-//! durable file may rot.
+//! After a failed sync the bytes can be read and may never become durable, even though a later sync
+//! succeeds (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). A failed append may
+//! have written a part. A bit of a durable file may rot. A listing may miss what other nodes did lately.
 //!
 //! Files are only appended to. Deliberately absent: writes in place, misdirected writes, quotas.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
@@ -35,11 +36,16 @@ const CHANGES_PER_SWEEP: u32 = 256;
 pub struct DiskConfig {
     /// Of one operation.
     pub latency: RangeInclusive<Duration>,
+    /// How far a listing may be behind the changes of other nodes (R3).
+    pub listing_lag: RangeInclusive<Duration>,
 }
 
 impl Default for DiskConfig {
     fn default() -> Self {
-        Self { latency: Duration::from_micros(100)..=Duration::from_millis(2) }
+        Self {
+            latency: Duration::from_micros(100)..=Duration::from_millis(2),
+            listing_lag: Duration::ZERO..=Duration::ZERO,
+        }
     }
 }
 
@@ -61,6 +67,8 @@ struct State {
     /// Changes of names that are not durable, oldest first.
     changes: Vec<Change>,
     changes_since_sweep: u32,
+    /// What a stale listing may miss, oldest first; empty unless listings lag.
+    recent: VecDeque<Recent>,
     latencies: BTreeMap<u32, RangeInclusive<Duration>>,
     stalls: Vec<Stall>,
     failures: Vec<Failure>,
@@ -82,6 +90,8 @@ struct Inode {
     visible: Vec<u8>,
     /// What turns `durable` into `visible`, oldest first; a truncation can only be the first.
     unsynced: Vec<Unsynced>,
+    /// A sync failed: the system took its unsynced bytes for written, and they are not.
+    is_forgotten: bool,
     handles: u32,
 }
 
@@ -102,6 +112,14 @@ struct Change {
     node: u32,
     vacates: Option<PathBuf>,
     binds: Option<(PathBuf, Name)>,
+}
+
+/// What was at `path` before a node changed it.
+struct Recent {
+    at: Moment,
+    node: u32,
+    path: PathBuf,
+    before: Option<Name>,
 }
 
 struct Stall {
@@ -143,6 +161,9 @@ impl Change {
 
 impl Inode {
     fn sync(&mut self) {
+        if self.is_forgotten {
+            return;
+        }
         let is_truncated =
             matches!(self.unsynced.first(), Some(Unsynced { write: Write::Truncate, .. }));
         if is_truncated {
@@ -157,6 +178,7 @@ impl Inode {
         if !self.unsynced.iter().any(|unsynced| unsynced.node == node) {
             return;
         }
+        self.is_forgotten = false;
         let mut unsynced = std::mem::take(&mut self.unsynced);
         let mut kept = self.durable.clone();
         let mut read = kept.len();
@@ -265,7 +287,23 @@ impl State {
         }
     }
 
-    fn change(&mut self, node: u32, vacates: Option<PathBuf>, binds: Option<(PathBuf, Name)>) {
+    fn change(
+        &mut self,
+        now: Moment,
+        node: u32,
+        vacates: Option<PathBuf>,
+        binds: Option<(PathBuf, Name)>,
+    ) {
+        let lag = nanos(*self.config.listing_lag.end());
+        while self.recent.front().is_some_and(|it| it.at.saturating_add(lag) < now) {
+            self.recent.pop_front();
+        }
+        if lag > 0 {
+            for path in vacates.iter().chain(binds.iter().map(|(path, _)| path)) {
+                let before = self.names.get(path).copied();
+                self.recent.push_back(Recent { at: now, node, path: path.clone(), before });
+            }
+        }
         let change = Change { node, vacates, binds };
         change.apply(&mut self.names);
         self.changes.push(change);
@@ -337,6 +375,7 @@ impl Volume {
             durable: Names::new(),
             changes: Vec::new(),
             changes_since_sweep: 0,
+            recent: VecDeque::new(),
             latencies: BTreeMap::new(),
             stalls: Vec::new(),
             failures: Vec::new(),
@@ -410,6 +449,7 @@ impl Volume {
         if unsynced == 0 {
             return;
         }
+        state.recent.clear();
         let mut kept = prefix(unsynced, &mut state.stream);
         let mut rest = Vec::new();
         for change in std::mem::take(&mut state.changes) {
@@ -472,6 +512,7 @@ impl Disk for NodeDisk {
             Ok(id) => {
                 let inode = state.inodes.get_mut(&id).expect("a named file exists");
                 inode.visible.clear();
+                inode.is_forgotten = false;
                 inode.unsynced.clear();
                 inode.unsynced.push(Unsynced { node, write: Write::Truncate });
                 id
@@ -480,7 +521,12 @@ impl Disk for NodeDisk {
                 let id = state.next_inode;
                 state.next_inode += 1;
                 state.inodes.insert(id, Inode::default());
-                state.change(node, None, Some((path.clone(), Name::File(id))));
+                state.change(
+                    self.volume.timeline.now(),
+                    node,
+                    None,
+                    Some((path.clone(), Name::File(id))),
+                );
                 id
             }
             Err(error) => return Err(error),
@@ -509,7 +555,12 @@ impl Disk for NodeDisk {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         if from != to {
-            state.change(node, Some(from), Some((to, Name::File(inode))));
+            state.change(
+                self.volume.timeline.now(),
+                node,
+                Some(from),
+                Some((to, Name::File(inode))),
+            );
         }
         Ok(())
     }
@@ -540,7 +591,7 @@ impl Disk for NodeDisk {
         let state = &mut *lock(&self.volume.state);
         state.take_failure(node, &path)?;
         state.inode_of(&path)?;
-        state.change(node, Some(path), None);
+        state.change(self.volume.timeline.now(), node, Some(path), None);
         Ok(())
     }
 
@@ -557,7 +608,7 @@ impl Disk for NodeDisk {
         if is_root(&path) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        state.change(node, Some(path), None);
+        state.change(self.volume.timeline.now(), node, Some(path), None);
         Ok(())
     }
 
@@ -578,7 +629,12 @@ impl Disk for NodeDisk {
             at = parent(at);
         }
         for directory in missing.into_iter().rev() {
-            state.change(node, None, Some((directory, Name::Directory)));
+            state.change(
+                self.volume.timeline.now(),
+                node,
+                None,
+                Some((directory, Name::Directory)),
+            );
         }
         Ok(())
     }
@@ -589,10 +645,22 @@ impl Disk for NodeDisk {
         let state = &mut *lock(&self.volume.state);
         state.take_failure(self.life.node.index, &path)?;
         state.check_directory(&path)?;
-        let entries = children(&state.names, &path).map(|(path, name)| Entry {
-            path: path.clone(),
-            is_directory: *name == Name::Directory,
-        });
+        let mut listed: Names =
+            children(&state.names, &path).map(|(path, name)| (path.clone(), *name)).collect();
+        let lag = nanos(state.stream.duration(&state.config.listing_lag));
+        let seen_until = self.volume.timeline.now().saturating_sub(lag);
+        let missed = state.recent.iter().rev().take_while(|it| it.at > seen_until);
+        for missed in missed.filter(|it| it.node != self.life.node.index) {
+            if parent(&missed.path) == path {
+                match missed.before {
+                    Some(name) => listed.insert(missed.path.clone(), name),
+                    None => listed.remove(&missed.path),
+                };
+            }
+        }
+        let entries = listed
+            .into_iter()
+            .map(|(path, name)| Entry { path, is_directory: name == Name::Directory });
         Ok(entries.collect())
     }
 }
@@ -660,7 +728,12 @@ impl File for Handle {
 
     async fn sync(&mut self) -> io::Result<()> {
         self.disk.start(Access::Write, &self.path).await;
-        self.take_failure()?;
+        if let Err(error) = self.take_failure() {
+            self.with(|inode, stream| {
+                inode.is_forgotten |= !inode.unsynced.is_empty() && stream.one_in(2);
+            });
+            return Err(error);
+        }
         self.with(|inode, _| inode.sync());
         Ok(())
     }
@@ -745,8 +818,7 @@ impl InspectableDisk {
         let state = &mut *lock(&self.volume.state);
         let id = state.next_inode;
         state.next_inode += 1;
-        let inode =
-            Inode { visible: bytes.clone(), durable: bytes, unsynced: Vec::new(), handles: 0 };
+        let inode = Inode { visible: bytes.clone(), durable: bytes, ..Inode::default() };
         state.inodes.insert(id, inode);
         let mut at = parent(&path);
         while !is_root(at) {

@@ -18,11 +18,13 @@ mod executor;
 mod network;
 mod node;
 mod task;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::ops::RangeInclusive;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +40,7 @@ pub use entropy::{Stream, Streams};
 pub use network::NetworkConfig;
 pub use node::Program;
 pub use task::{Budget, Progress, Stuck, StuckCause};
+pub use watchdog::Watchdog;
 
 use clock::{ClockView, NodeClock, Timeline};
 use disk::{NodeDisk, Volume};
@@ -45,7 +48,7 @@ use entropy::NodeEntropy;
 use executor::{Executor, Process};
 use network::{NodeNetwork, Wire};
 use node::{Life, Node, NodeEntry};
-use task::{Meter, Metered, NodeSpawner};
+use task::{Cut, Meter, Metered, NodeSpawner};
 
 /// What a world is like before anything goes wrong.
 #[derive(Debug, Clone, Default)]
@@ -138,6 +141,9 @@ impl World {
     ///
     /// # Errors
     /// [`Stuck`] when `main` cannot reach its end.
+    ///
+    /// # Panics
+    /// When a task panics, with what it panicked with, after everything else was dropped.
     pub fn try_run<T, F: Future<Output = T>>(
         seed: u64,
         config: WorldConfig,
@@ -145,7 +151,7 @@ impl World {
     ) -> Result<T, Stuck> {
         let streams = Streams::new(seed);
         let schedule = streams.stream("schedule").next_u64();
-        Executor::block_on(schedule, |executor| async move {
+        let ended = Executor::block_on(schedule, |executor| async move {
             let world = Self::new(streams, executor, config);
             let _cleanup = Cleanup(world.clone());
             let inner = &world.inner;
@@ -159,7 +165,12 @@ impl World {
             let task = inner.meter.enter("main".to_owned());
             let mut main = pin!(main(world.clone()));
             poll_fn(|context| inner.meter.poll_main(task, main.as_mut(), context)).await
-        })
+        });
+        match ended {
+            Ok(output) => Ok(output),
+            Err(Cut::Stuck(stuck)) => Err(stuck),
+            Err(Cut::Panic(panic)) => resume_unwind(panic),
+        }
     }
 
     fn new(streams: Streams, executor: Executor, config: WorldConfig) -> Self {
@@ -317,6 +328,19 @@ impl World {
         self.inner.wire.on_crash(&life);
         self.inner.volume.on_crash(life.node.index);
         process.kill();
+    }
+
+    /// Ends the process of `node` and nothing else: its tasks stop and its connections are closed, as an
+    /// operating system does for a process that dies; what it wrote, synced or not, stays.
+    pub fn end_process(&self, node: &str) {
+        let (life, process) = self.with_node(node, |entry| {
+            entry.is_paused = false;
+            (entry.life.clone(), entry.process.clone())
+        });
+        if life.is_running() {
+            life.exit();
+            process.kill();
+        }
     }
 
     /// Switches `node` on again, with a new incarnation; crashes it first when it is running. When its

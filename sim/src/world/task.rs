@@ -3,10 +3,13 @@
 //! A world that can no longer reach its end must end anyway, and say why: when nothing can ever run
 //! again, when tasks wake each other without end, or when a limit is reached. Only a task that does not
 //! return from one poll is beyond reach of this thread; [`Progress`] tells another thread which it is.
+//! A task that panics ends the world too, in order: every other task is dropped first.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -134,12 +137,20 @@ pub(crate) struct Meter {
     digest: AtomicU64,
     tasks: AtomicU64,
     verdict: Mutex<Verdict>,
-    is_stuck: AtomicBool,
+    is_cut: AtomicBool,
+}
+
+/// Why a world ended before its main task did.
+pub(crate) enum Cut {
+    /// It could not go on.
+    Stuck(Stuck),
+    /// A task panicked, with this.
+    Panic(Box<dyn Any + Send>),
 }
 
 #[derive(Default)]
 struct Verdict {
-    stuck: Option<Stuck>,
+    cut: Option<Cut>,
     main: Option<Waker>,
     polled: BTreeMap<u64, u64>,
 }
@@ -161,7 +172,7 @@ impl Meter {
             digest: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
             tasks: AtomicU64::new(0),
             verdict: Mutex::default(),
-            is_stuck: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
         }
     }
 
@@ -175,10 +186,6 @@ impl Meter {
 
     fn leave(&self, task: u64) {
         lock(&self.progress.names).remove(&task);
-    }
-
-    fn before_poll(&self, task: u64) {
-        self.progress.running.store(task, Ordering::Relaxed);
     }
 
     fn after_poll(&self, task: u64) {
@@ -223,16 +230,16 @@ impl Meter {
     }
 
     fn give_up(&self, cause: StuckCause) {
-        if self.is_stuck.swap(true, Ordering::Relaxed) {
+        if self.is_cut.load(Ordering::Relaxed) {
             return;
         }
         let names = lock(&self.progress.names).clone();
-        let main = {
-            let mut verdict = lock(&self.verdict);
+        let tasks = {
+            let verdict = lock(&self.verdict);
             let mut polled: Vec<(u64, u64)> =
                 verdict.polled.iter().map(|(task, polls)| (*task, *polls)).collect();
             polled.sort_by_key(|(task, polls)| (std::cmp::Reverse(*polls), *task));
-            let tasks = if polled.is_empty() {
+            if polled.is_empty() {
                 names.into_values().take(NAMES_MAX).collect()
             } else {
                 polled
@@ -240,18 +247,33 @@ impl Meter {
                     .filter_map(|(task, polls)| Some(format!("{} ({polls})", names.get(task)?)))
                     .take(NAMES_MAX)
                     .collect()
-            };
-            verdict.stuck = Some(Stuck {
-                now: self.progress.now(),
-                polls: self.progress.polls(),
-                cause,
-                tasks,
-            });
+            }
+        };
+        let (now, polls) = (self.progress.now(), self.progress.polls());
+        self.cut(Cut::Stuck(Stuck { now, polls, cause, tasks }));
+    }
+
+    /// Ends the world; what comes first counts.
+    fn cut(&self, cut: Cut) {
+        if self.is_cut.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let main = {
+            let mut verdict = lock(&self.verdict);
+            verdict.cut = Some(cut);
             verdict.main.take()
         };
         if let Some(waker) = main {
             waker.wake();
         }
+    }
+
+    /// Polls a task; `None` when it panicked.
+    fn poll<T>(&self, task: u64, poll: impl FnOnce() -> Poll<T>) -> Option<Poll<T>> {
+        self.progress.running.store(task, Ordering::Relaxed);
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        self.after_poll(task);
+        polled.map_err(|panic| self.cut(Cut::Panic(panic))).ok()
     }
 
     pub(crate) fn idles(&self) -> u64 {
@@ -266,24 +288,27 @@ impl Meter {
         self.tasks.load(Ordering::Relaxed)
     }
 
-    /// Polls `main`, which ends early when the world is stuck.
+    /// Polls `main`, which ends early when the world is cut short.
     pub(crate) fn poll_main<T>(
         &self,
         task: u64,
         main: Pin<&mut impl Future<Output = T>>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<T, Stuck>> {
+    ) -> Poll<Result<T, Cut>> {
         {
             let mut verdict = lock(&self.verdict);
-            if let Some(stuck) = verdict.stuck.take() {
-                return Poll::Ready(Err(stuck));
+            if let Some(cut) = verdict.cut.take() {
+                return Poll::Ready(Err(cut));
             }
             verdict.main = Some(context.waker().clone());
         }
-        self.before_poll(task);
-        let polled = main.poll(context);
-        self.after_poll(task);
-        polled.map(Ok)
+        match self.poll(task, || main.poll(context)) {
+            Some(polled) => polled.map(Ok),
+            None => match lock(&self.verdict).cut.take() {
+                Some(cut) => Poll::Ready(Err(cut)),
+                None => unreachable!("a panic cuts the world short"),
+            },
+        }
     }
 }
 
@@ -305,10 +330,9 @@ impl Future for Metered {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.meter.before_poll(self.task);
-        let polled = self.future.as_mut().poll(context);
-        self.meter.after_poll(self.task);
-        polled
+        let Self { meter, task, future } = &mut *self;
+        // A task that panicked is over; its node lives on for the moment until all is dropped.
+        meter.poll(*task, || future.as_mut().poll(context)).unwrap_or(Poll::Ready(()))
     }
 }
 

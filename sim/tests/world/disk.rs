@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use seawall_env::Env;
-use seawall_sim::world::{View, World};
+use seawall_sim::world::{View, World, WorldConfig};
 
 use crate::{MILLISECOND, SECOND, env, run};
 
@@ -337,5 +337,43 @@ fn errors_are_those_of_a_file_system() {
         assert_eq!(kind(file.append(b"x").await), ErrorKind::PermissionDenied);
         disk.remove(p("a/file")).await.unwrap();
         assert_eq!(file.read_at(0, 9).await.unwrap(), b"x", "an open file outlives its name");
+    });
+}
+
+#[test]
+fn bytes_of_a_failed_sync_may_never_become_durable_although_a_second_sync_succeeds() {
+    let left = outcomes(|seed| {
+        run(seed, |world| async move {
+            let env = env(&world, "one");
+            let mut file = env.disk.create(Path::new("file")).await.unwrap();
+            sync_root(&env).await;
+            file.append(b"bytes").await.unwrap();
+            world.fail_disk("one", ErrorKind::Other, "file", 1);
+            file.sync().await.unwrap_err();
+            file.sync().await.unwrap();
+            durable(&world, "file").unwrap()
+        })
+    });
+    assert_eq!(left, BTreeSet::from([Vec::new(), b"bytes".to_vec()]));
+}
+
+#[test]
+fn a_lagging_listing_misses_what_other_nodes_did_lately_and_nothing_else() {
+    let mut config = WorldConfig::default();
+    config.disk.listing_lag = SECOND..=SECOND;
+    World::run(1, config, |world| async move {
+        let (one, other) = (env(&world, "one"), env(&world, "other"));
+        write(&one, "old", b"x", true).await;
+        world.sleep(SECOND * 2).await;
+        one.disk.rename(Path::new("old"), Path::new("new")).await.unwrap();
+        let names = |entries: Vec<seawall_env::Entry>| -> Vec<PathBuf> {
+            entries.into_iter().map(|entry| entry.path).collect()
+        };
+        let root = Path::new("");
+        assert_eq!(names(one.disk.list(root).await.unwrap()), [PathBuf::from("new")]);
+        assert_eq!(names(other.disk.list(root).await.unwrap()), [PathBuf::from("old")]);
+        other.disk.open(Path::new("new")).await.unwrap();
+        world.sleep(SECOND * 2).await;
+        assert_eq!(names(other.disk.list(root).await.unwrap()), [PathBuf::from("new")]);
     });
 }

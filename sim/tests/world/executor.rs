@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use seawall_sim::world::{Budget, Progress, Stats, Streams, StuckCause, World, WorldConfig};
+use seawall_sim::world::{
+    Budget, Progress, Stats, Streams, StuckCause, Watchdog, World, WorldConfig,
+};
 
 use crate::{Log, MILLISECOND, SECOND, env, program, run};
 
@@ -348,4 +350,65 @@ fn a_clock_that_gains_sleeps_shorter_and_never_runs_back() {
         world.set_clock("fast", Duration::ZERO, -100_000);
         assert!(clock.now() >= before);
     });
+}
+
+#[test]
+fn a_panic_of_a_task_ends_the_run_with_its_text_after_all_else_was_dropped() {
+    let witness = Arc::new(());
+    let held = witness.clone();
+    let panicked = thread::spawn(move || {
+        run(1, |world| async move {
+            let env = env(&world, "worker-1");
+            env.spawn("waits", async move {
+                std::future::pending::<()>().await;
+                drop(held);
+            });
+            let clock = env.clock.clone();
+            env.spawn("panics", async move {
+                clock.sleep(SECOND).await;
+                panic!("as planted");
+            });
+            world.sleep(SECOND * 100).await;
+        });
+    });
+    let panic = panicked.join().unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"as planted"));
+    assert_eq!(Arc::strong_count(&witness), 1);
+}
+
+#[test]
+fn the_watchdog_stops_a_run_that_takes_too_much_wall_time() {
+    let progress = Arc::new(Progress::default());
+    let config = WorldConfig { progress: progress.clone(), ..WorldConfig::default() };
+    let watchdog = Watchdog::start(progress, MILLISECOND * 50, |task| panic!("{task} hangs"));
+    let stuck = World::try_run(1, config, |world| async move {
+        loop {
+            world.sleep(Duration::from_micros(1)).await;
+            if world.now() > SECOND * 80_000 {
+                break;
+            }
+        }
+    })
+    .unwrap_err();
+    drop(watchdog);
+    assert_eq!(stuck.cause, StuckCause::Stopped);
+}
+
+#[test]
+fn the_watchdog_names_a_task_that_does_not_return_from_its_poll() {
+    let (report, hang) = std::sync::mpsc::channel();
+    let progress = Arc::new(Progress::default());
+    let config = WorldConfig { progress: progress.clone(), ..WorldConfig::default() };
+    let _watchdog = Watchdog::start(progress, MILLISECOND * 50, move |task| {
+        report.send(task).unwrap();
+    });
+    let stuck = World::try_run(1, config, |world| async move {
+        env(&world, "worker-1").spawn("computes", async move {
+            // Stands for an endless loop; ends so that this test can.
+            assert_eq!(hang.recv().unwrap(), "worker-1#1/computes");
+        });
+        std::future::pending::<()>().await;
+    })
+    .unwrap_err();
+    assert_eq!(stuck.cause, StuckCause::Stopped);
 }

@@ -3,6 +3,7 @@
 //! - `contract`: what every Env guarantees
 //! - `executor`: same seed, same run; nothing hangs; nothing leaks
 //! - `node`: crash, restart, pause, exit
+//! - `madsim`: what the executor below does
 //! - `disk`: what a crash leaves
 //! - `network`: how connections fail
 
@@ -11,6 +12,7 @@
 mod contract;
 mod disk;
 mod executor;
+mod madsim;
 mod network;
 mod node;
 

@@ -215,3 +215,26 @@ fn each_incarnation_draws_its_own_entropy() {
         assert!(first != other && first != second && other != second);
     });
 }
+
+#[test]
+fn a_process_that_ends_closes_its_connections_and_leaves_what_it_wrote() {
+    run(1, |world| async move {
+        let mut listener = env(&world, "peer").network.listen("peer").await.unwrap();
+        let writes = program(move |env: Env| async move {
+            let _connection = env.network.connect("peer").await.unwrap();
+            let mut file = env.disk.create(Path::new("unsynced")).await.unwrap();
+            file.append(b"bytes").await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        world.start("worker-1", writes);
+        let mut connection = listener.accept().await.unwrap();
+        world.sleep(SECOND).await;
+        world.end_process("worker-1");
+        assert_eq!(connection.receiver.receive().await.unwrap(), None);
+        assert!(!world.is_up("worker-1"));
+        assert_eq!(world.disk().read(View::Visible, Path::new("unsynced")).unwrap(), b"bytes");
+        world.restart("worker-1");
+        assert!(world.is_up("worker-1"));
+        world.crash("worker-1");
+    });
+}
