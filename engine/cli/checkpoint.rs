@@ -1,0 +1,124 @@
+//! `seawall checkpoint list|show|verify`: what is in a job's state, and is it intact.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use seawall::protocol::CheckpointId;
+use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
+use seawall::runtime::storage::{layout, manifest};
+use seawall::runtime::tokio_env::FileSystem;
+use tokio::runtime::Builder;
+
+use crate::args::{CheckpointCommand, InspectArgs};
+use crate::error::CliError;
+use crate::report;
+
+/// What `verify` says of one checkpoint.
+pub(crate) struct Verified {
+    pub(crate) listed: Listed,
+    /// Damage, each with the file's name.
+    pub(crate) damage: Vec<String>,
+}
+
+/// # Errors
+/// When there is no job's state, or its record cannot be believed.
+pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::io(
+        "start threads in",
+        ".",
+        "free memory",
+    ))?;
+    runtime.block_on(async {
+        match command {
+            CheckpointCommand::List(args) => list(args).await,
+            CheckpointCommand::Show(args) => show(args).await,
+            CheckpointCommand::Verify(args) => verify(args).await,
+        }
+    })
+}
+
+async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
+    let root = job_directory(&args.directory)?;
+    let mut inventory = inspect::list(&FileSystem, &root).await?;
+    inventory.checkpoints = chosen(args, &root, inventory.checkpoints)?;
+    report::checkpoints(&root, &inventory, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
+    let root = job_directory(&args.directory)?;
+    let Inventory { checkpoints, .. } = inspect::list(&FileSystem, &root).await?;
+    let unknown = || CliError::UnknownCheckpoint {
+        checkpoint: "at all".into(),
+        path: root.clone(),
+        found: "none yet: the job has completed no checkpoint".into(),
+    };
+    let listed = match args.checkpoint {
+        Some(_) => chosen(args, &root, checkpoints)?.pop(),
+        None => checkpoints.into_iter().rfind(|it| it.is_retained),
+    };
+    let checkpoint = listed.ok_or_else(unknown)?.checkpoint;
+    let manifest = manifest::read(&FileSystem, &root, checkpoint).await?;
+    report::manifest(&root, &manifest, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
+    let root = job_directory(&args.directory)?;
+    let Inventory { checkpoints, .. } = match inspect::list(&FileSystem, &root).await {
+        Ok(inventory) => inventory,
+        // Without its record nothing else can be judged.
+        Err(error) => return Ok(report::damaged_record(&root, &error.to_string(), args.json)),
+    };
+    let mut verified = Vec::new();
+    for listed in chosen(args, &root, checkpoints)? {
+        let problems = inspect::verify(&FileSystem, &root, listed.checkpoint).await?;
+        // An orphan is pending or given up: it may be incomplete, and nobody restores it.
+        let counted = problems.iter().filter(|_| listed.is_retained);
+        let damage = counted.map(Problem::to_string).collect();
+        verified.push(Verified { listed, damage });
+    }
+    Ok(report::verified(&root, &verified, args.json))
+}
+
+/// The checkpoints that were asked for.
+fn chosen(args: &InspectArgs, root: &Path, found: Vec<Listed>) -> Result<Vec<Listed>, CliError> {
+    let Some(asked) = args.checkpoint.map(CheckpointId) else { return Ok(found) };
+    let ids: Vec<String> = found.iter().map(|it| it.checkpoint.to_string()).collect();
+    let chosen: Vec<Listed> = found.into_iter().filter(|it| it.checkpoint == asked).collect();
+    if chosen.is_empty() {
+        let found = if ids.is_empty() { "none".into() } else { ids.join(", ") };
+        let checkpoint = asked.to_string();
+        return Err(CliError::UnknownCheckpoint { checkpoint, path: root.into(), found });
+    }
+    Ok(chosen)
+}
+
+/// The directory itself when it is a job's, or the only job's directory in it.
+fn job_directory(directory: &Path) -> Result<PathBuf, CliError> {
+    if is_job_directory(directory) {
+        return Ok(directory.to_path_buf());
+    }
+    let hint = "name a job's directory of checkpoints, or the state directory that holds it";
+    let mut jobs = Vec::new();
+    for entry in fs::read_dir(directory).map_err(CliError::io("list", directory, hint))? {
+        let path = entry.map_err(CliError::io("list", directory, hint))?.path();
+        if path.is_dir() && is_job_directory(&path) {
+            jobs.push(path);
+        }
+    }
+    jobs.sort();
+    match jobs.as_slice() {
+        [] => Err(CliError::NoCheckpoints(directory.to_path_buf())),
+        [job] => Ok(job.clone()),
+        _ => Err(CliError::SeveralJobs {
+            path: directory.to_path_buf(),
+            jobs: jobs.iter().map(|it| it.display().to_string()).collect(),
+        }),
+    }
+}
+
+fn is_job_directory(directory: &Path) -> bool {
+    layout::record(directory).exists() || layout::splits(directory).exists()
+}

@@ -1,0 +1,384 @@
+//! Everything that is printed: results on stdout, progress and errors on stderr.
+//!
+//! No colours, so `NO_COLOR` has nothing to ask for. Progress is one living line on a terminal, and a
+//! plain line every few seconds elsewhere.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use seawall::jobs::JobSpec;
+use seawall::runtime::storage::Manifest;
+use seawall::runtime::storage::inspect::Inventory;
+use serde_json::{Value, json};
+
+use crate::checkpoint::Verified;
+use crate::error::CliError;
+use crate::run::hint_for;
+use crate::run::progress;
+use crate::run::summary::{Ended, Summary};
+
+/// The exit code of usage, configuration, input and storage errors.
+const ERROR: u8 = 2;
+/// Between two plain lines of progress.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Tells why the arguments were not understood, or prints the help that was asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(ERROR) } else { ExitCode::SUCCESS }
+}
+
+/// Tells what went wrong.
+pub(crate) fn error(error: &CliError) -> ExitCode {
+    to_stderr(&format!("error: {error}"));
+    ExitCode::from(ERROR)
+}
+
+/// Tells something that does not stop the program.
+pub(crate) fn warning(text: &str) {
+    to_stderr(&format!("warning: {text}"));
+}
+
+fn to_stderr(text: &str) {
+    // Nobody may be there to read it; that must not stop a job.
+    let _ = writeln!(stderr(), "{text}");
+}
+
+fn to_stdout(text: &str) {
+    let _ = writeln!(stdout(), "{text}");
+}
+
+fn print_json(value: &Value) {
+    to_stdout(&serde_json::to_string_pretty(value).expect("a JSON value has a text"));
+}
+
+/// The living line or the plain lines of a running job.
+pub(crate) struct Progress {
+    job: &'static str,
+    started: Instant,
+    /// `Some` on a terminal.
+    line: Option<ProgressBar>,
+    last: Instant,
+    last_records: u64,
+}
+
+impl Progress {
+    pub(crate) fn start(job: &'static str) -> Self {
+        let line = stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg}");
+            ProgressBar::new_spinner().with_style(style.expect("the template is well formed"))
+        });
+        Self { job, started: Instant::now(), line, last: Instant::now(), last_records: 0 }
+    }
+
+    /// Shows what is new.
+    pub(crate) fn show(&mut self, progress: &progress::Progress, records: u64) {
+        self.notices(progress);
+        let is_due = self.last.elapsed() >= LINE_EVERY;
+        match &self.line {
+            None if !is_due => return,
+            None => to_stderr(&self.text(progress, records)),
+            Some(line) => {
+                line.set_message(self.text(progress, records));
+                line.tick();
+            }
+        }
+        if is_due {
+            (self.last, self.last_records) = (Instant::now(), records);
+        }
+    }
+
+    /// Shows what is left to say and removes the living line.
+    pub(crate) fn end(&mut self, progress: &progress::Progress) {
+        self.notices(progress);
+        if let Some(line) = &self.line {
+            line.finish_and_clear();
+        }
+    }
+
+    fn notices(&self, progress: &progress::Progress) {
+        for notice in progress.take_notices() {
+            match &self.line {
+                Some(line) => line.println(notice),
+                None => to_stderr(&notice),
+            }
+        }
+    }
+
+    fn text(&self, progress: &progress::Progress, records: u64) -> String {
+        let counts = progress.counts();
+        // At most the time between two lines: the present speed, not the average since the start.
+        let millis = self.last.elapsed().as_millis().max(1);
+        let new = u128::from(records.saturating_sub(self.last_records));
+        let speed = u64::try_from(new * 1000 / millis).unwrap_or(u64::MAX);
+        format!(
+            "{} {}s: {} records, {}/s, {} checkpoints, {} restarts",
+            self.job,
+            self.started.elapsed().as_secs(),
+            HumanCount(records),
+            HumanCount(speed),
+            counts.completed,
+            counts.restarts,
+        )
+    }
+}
+
+/// Says how a run ended.
+pub(crate) fn run_ended(summary: &Summary, is_json: bool) -> ExitCode {
+    if is_json {
+        print_json(&serde_json::to_value(summary).expect("a summary has a JSON form"));
+    }
+    let Summary { job, output, .. } = summary;
+    match &summary.ended {
+        Ended::Finished => {
+            if !is_json {
+                print_summary(summary);
+            }
+            ExitCode::SUCCESS
+        }
+        Ended::AlreadyFinished => {
+            if !is_json {
+                to_stdout(&format!(
+                    "{job} is already finished; its output is in {}",
+                    output.directory.display()
+                ));
+            }
+            to_stderr("hint: to run it again, name another output directory");
+            ExitCode::SUCCESS
+        }
+        Ended::Failed { cause } => {
+            to_stderr(&format!("error: job {job} failed: {cause}"));
+            if let Some(hint) = hint_for(cause) {
+                to_stderr(&format!("hint: {hint}"));
+            }
+            ExitCode::FAILURE
+        }
+        Ended::Interrupted { signal } => {
+            let from = summary.newest_checkpoint;
+            let from = from.map_or("the beginning".into(), |it| format!("checkpoint {it}"));
+            to_stderr(&format!("interrupted; the same command continues from {from}"));
+            ExitCode::from(128 + signal)
+        }
+    }
+}
+
+fn print_summary(summary: &Summary) {
+    let output = &summary.output;
+    let mut files = format!("{} files, {} lines", output.files, HumanCount(output.lines));
+    for (name, lines) in &output.side_outputs {
+        files = format!("{files}; {name}: {} lines", HumanCount(*lines));
+    }
+    let seconds = Duration::from_millis(summary.duration_ms).as_secs_f64();
+    let rows = [
+        (
+            "records",
+            format!(
+                "{} read by this process, {} records/s",
+                HumanCount(summary.records_read),
+                HumanCount(summary.records_per_second)
+            ),
+        ),
+        (
+            "checkpoints",
+            format!(
+                "{} completed, {} failed",
+                summary.checkpoints_completed, summary.checkpoints_failed
+            ),
+        ),
+        ("restarts", summary.restarts.to_string()),
+        ("duration", format!("{seconds:.3} s")),
+        ("guarantee", summary.guarantee.to_owned()),
+        ("output", format!("{}: {files}", output.directory.display())),
+    ];
+    to_stdout(&format!("{} finished", summary.job));
+    for (name, value) in rows {
+        to_stdout(&format!("  {name:<12} {value}"));
+    }
+}
+
+/// Lists the built-in jobs.
+pub(crate) fn jobs(jobs: &[JobSpec], is_json: bool) {
+    if is_json {
+        let option = |it: &seawall::jobs::OptionSpec| {
+            json!({ "key": it.key, "about": it.about, "default": it.default.filter(|it| !it.is_empty()),
+                    "required": it.default.is_none() })
+        };
+        let job = |it: &JobSpec| {
+            json!({ "name": it.name, "about": it.about, "output": it.output,
+                    "options": it.options.iter().map(option).collect::<Vec<_>>() })
+        };
+        return print_json(&jobs.iter().map(job).collect());
+    }
+    for job in jobs {
+        to_stdout(&format!("{}: {}", job.name, job.about));
+        to_stdout(&format!("  output: {}", job.output));
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        for option in job.options {
+            let default = match option.default {
+                None => "required".to_owned(),
+                Some("") => String::new(),
+                Some(default) => format!("default {default}"),
+            };
+            table.add_row([format!(" -o {}=", option.key), default, option.about.to_owned()]);
+        }
+        print_table(&table);
+        to_stdout("");
+    }
+}
+
+/// Lists checkpoints.
+pub(crate) fn checkpoints(root: &Path, inventory: &Inventory, is_json: bool) {
+    let Inventory { record, checkpoints } = inventory;
+    let result = record.as_ref().and_then(|it| it.result);
+    let status = match (record, result) {
+        (None, _) => "never started",
+        (Some(_), None) => "not finished",
+        (Some(_), Some(_)) => "finished",
+    };
+    if is_json {
+        let one = |it: &seawall::runtime::storage::inspect::Listed| {
+            json!({ "checkpoint": it.checkpoint.0, "retained": it.is_retained, "bytes": it.bytes(),
+                    "snapshots": it.manifest.as_ref().map_or(0, |it| it.snapshots.len()),
+                    "damage": it.manifest.as_ref().err() })
+        };
+        return print_json(&json!({
+            "directory": root, "job": status,
+            "next_checkpoint": record.as_ref().map(|it| it.next_checkpoint.0),
+            "attempt": record.as_ref().map(|it| it.attempt.0),
+            "checkpoints": checkpoints.iter().map(one).collect::<Vec<_>>(),
+        }));
+    }
+    to_stdout(&format!("{}: {status}", root.display()));
+    if checkpoints.is_empty() {
+        return to_stdout("no checkpoints");
+    }
+    let mut table = table(["checkpoint", "status", "snapshots", "bytes", "manifest"]);
+    for listed in checkpoints {
+        let status = if listed.is_retained { "retained" } else { "orphan" };
+        let (snapshots, manifest) = match &listed.manifest {
+            Ok(manifest) => (manifest.snapshots.len(), "intact".to_owned()),
+            Err(damage) => (0, first_line(damage)),
+        };
+        table.add_row([
+            listed.checkpoint.to_string(),
+            status.to_owned(),
+            snapshots.to_string(),
+            HumanBytes(listed.bytes()).to_string(),
+            manifest,
+        ]);
+    }
+    print_table(&table);
+}
+
+/// Shows one checkpoint.
+pub(crate) fn manifest(root: &Path, manifest: &Manifest, is_json: bool) {
+    let name_of = |id| {
+        let operator = manifest.operators.iter().find(|it| it.id == id);
+        operator.map_or_else(|| "unknown".to_owned(), |it| it.name.clone())
+    };
+    if is_json {
+        let operators = manifest.operators.iter().map(|it| {
+            json!({ "id": it.id.0, "name": it.name, "parallelism": it.parallelism, "key_groups": it.key_groups })
+        });
+        let snapshots = manifest.snapshots.iter().map(|it| {
+            json!({ "operator": name_of(it.subtask.operator), "index": it.subtask.index,
+                    "attempt": it.attempt.0, "bytes": it.bytes,
+                    "checksum": format!("{:08x}", it.checksum) })
+        });
+        return print_json(&json!({
+            "directory": root, "job": manifest.job_name, "job_id": manifest.job.to_string(),
+            "checkpoint": manifest.checkpoint.0,
+            "operators": operators.collect::<Vec<_>>(), "snapshots": snapshots.collect::<Vec<_>>(),
+        }));
+    }
+    to_stdout(&format!(
+        "checkpoint {} of {} {}",
+        manifest.checkpoint, manifest.job_name, manifest.job
+    ));
+    let mut operators = table(["operator", "parallelism", "key groups"]);
+    for it in &manifest.operators {
+        operators.add_row([it.name.clone(), it.parallelism.to_string(), it.key_groups.to_string()]);
+    }
+    print_table(&operators);
+    to_stdout("");
+    let mut snapshots = table(["snapshot of", "attempt", "bytes", "checksum"]);
+    for it in &manifest.snapshots {
+        snapshots.add_row([
+            format!("{}/{}", name_of(it.subtask.operator), it.subtask.index),
+            it.attempt.to_string(),
+            it.bytes.to_string(),
+            format!("{:08x}", it.checksum),
+        ]);
+    }
+    print_table(&snapshots);
+}
+
+/// Says which checkpoints are intact; exit code 1 when one is damaged.
+pub(crate) fn verified(root: &Path, verified: &[Verified], is_json: bool) -> ExitCode {
+    let is_intact = verified.iter().all(|it| it.damage.is_empty());
+    if is_json {
+        let one = |it: &Verified| {
+            json!({ "checkpoint": it.listed.checkpoint.0, "retained": it.listed.is_retained,
+                    "damage": it.damage })
+        };
+        let checkpoints: Vec<_> = verified.iter().map(one).collect();
+        print_json(&json!({ "directory": root, "intact": is_intact, "checkpoints": checkpoints }));
+    } else {
+        for Verified { listed, damage } in verified {
+            let id = listed.checkpoint;
+            match (listed.is_retained, damage.as_slice()) {
+                (false, _) => to_stdout(&format!("checkpoint {id}: orphan, not part of the job")),
+                (true, []) => {
+                    to_stdout(&format!("checkpoint {id}: intact, {}", HumanBytes(listed.bytes())));
+                }
+                (true, damage) => {
+                    to_stdout(&format!("checkpoint {id}: damaged"));
+                    for it in damage {
+                        to_stdout(&indented(it));
+                    }
+                }
+            }
+        }
+        if verified.is_empty() {
+            to_stdout("no checkpoints");
+        }
+    }
+    if is_intact { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says that the store record itself is damaged.
+pub(crate) fn damaged_record(root: &Path, damage: &str, is_json: bool) -> ExitCode {
+    if is_json {
+        print_json(
+            &json!({ "directory": root, "intact": false, "record": damage, "checkpoints": [] }),
+        );
+    } else {
+        to_stdout("store record: damaged");
+        to_stdout(&indented(damage));
+    }
+    ExitCode::FAILURE
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(header);
+    table
+}
+
+fn print_table(table: &Table) {
+    table.lines().for_each(|line| to_stdout(line.trim_end()));
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
