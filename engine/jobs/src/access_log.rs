@@ -128,11 +128,12 @@ impl KeyedProcess for Sum {
 
 fn write_totals((client, totals): &(String, Totals), line: &mut Vec<u8>) {
     let Totals { requests, bytes, errors } = totals;
-    line.extend_from_slice(format!("{client},{requests},{bytes},{errors}").as_bytes());
+    line.extend_from_slice(format!("{client},{requests},{bytes},{errors}\n").as_bytes());
 }
 
 fn write_line(text: &String, line: &mut Vec<u8>) {
     line.extend_from_slice(text.as_bytes());
+    line.push(b'\n');
 }
 
 #[cfg(test)]

@@ -87,9 +87,10 @@ impl KeyedProcess for Count {
     }
 }
 
-/// Two numbers as CSV.
+/// Two numbers as one line of CSV.
 pub fn write_pair((first, second): &(u64, u64), line: &mut Vec<u8>) {
     line.extend_from_slice(first.to_string().as_bytes());
     line.push(b',');
     line.extend_from_slice(second.to_string().as_bytes());
+    line.push(b'\n');
 }

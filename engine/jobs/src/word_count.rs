@@ -73,4 +73,5 @@ fn write_count((word, count): &(String, u64), line: &mut Vec<u8>) {
     line.extend_from_slice(word.as_bytes());
     line.push(b',');
     line.extend_from_slice(count.to_string().as_bytes());
+    line.push(b'\n');
 }
