@@ -145,6 +145,8 @@ struct Driver {
     open_channels: BTreeSet<ChannelId>,
     /// Everything that depends on the end of the input was emitted.
     is_ended: bool,
+    /// This attempt told downstream and coordinator that its source ended; a restored one tells again.
+    has_told_end: bool,
     life: Life,
     /// A commit failed in a way that no other attempt can mend: output is lost (K8).
     has_lost_output: bool,
@@ -216,6 +218,7 @@ impl Driver {
         Ok(Self {
             core: Subtask::new(plan.clone()),
             is_ended: snapshot.as_ref().is_some_and(|it| it.is_ended),
+            has_told_end: false,
             open_channels: (0..channels).map(ChannelId).collect(),
             launch,
             inbox,
@@ -265,7 +268,7 @@ impl Driver {
             if self.life == Life::Finished {
                 return Ok(());
             }
-            if self.life != Life::Running || (progress == Progress::Ended && self.is_ended) {
+            if self.life != Life::Running || self.has_told_end {
                 self.gate.order_arrived().await;
                 continue;
             }
@@ -282,6 +285,7 @@ impl Driver {
                 }
                 Progress::Ended => {
                     self.is_ended = true;
+                    self.has_told_end = true;
                     self.send_all(|| Element::End).await?;
                     self.feed_core(Input::InputEnded).await?;
                 }
@@ -451,7 +455,10 @@ impl Driver {
             Effect::Run => self.life = Life::Running,
             Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
             Effect::Finish => {
-                self.send_all(|| Element::Closed).await?;
+                // A receiver that finished first is gone, and needs to know nothing more.
+                for channel in self.outgoing.values_mut().flatten() {
+                    let _ = channel.send(Element::Closed).await;
+                }
                 self.life = Life::Finished;
             }
             Effect::Fail { cause } => {
