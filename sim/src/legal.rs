@@ -1,21 +1,18 @@
 //! The legal names of a scenario file: properties, planted bugs, jobs.
 
+use crate::plants;
+
 /// Properties that a scenario may claim.
 pub fn properties() -> Vec<&'static str> {
-    vec!["exactly-once", "recovers"]
+    seawall_spec::ALL.iter().map(|it| it.name).collect()
 }
 
 /// Bugs that can be planted.
 pub fn plants() -> Vec<&'static str> {
-    vec![]
+    plants::ALL.iter().map(|it| it.name).collect()
 }
 
 /// Built-in jobs.
 pub fn jobs() -> Vec<&'static str> {
-    vec!["word-count", "access-log", "keyed-count"]
-}
-
-/// Whether the job reads its input from files.
-pub fn reads_files(job: &str) -> bool {
-    job != "keyed-count"
+    seawall_jobs::JOBS.iter().map(|it| it.name).collect()
 }

@@ -3,7 +3,7 @@
 use seawall_sim::scenario::Scenario;
 
 const SOUND: &str = r#"about  = "A worker dies after it acked the barrier and before the checkpoint completed."
-expect = ["exactly-once", "recovers"]
+expect = ["exactly-once-output", "recovers"]
 seeds  = [1, 42]
 until  = "60s"
 
@@ -86,7 +86,7 @@ messages! {
     a_node_on_both_sides: "crash", "to = [\"worker-2\"]" => "to = [\"coordinator\"]";
     a_fault_after_the_end: "crash", "\"10s..20s\"" => "\"50s..70s\"";
     an_unknown_property: "crash", "\"recovers\"" => "\"recover\"";
-    a_property_twice: "crash", "\"exactly-once\", " => "\"recovers\", ";
+    a_property_twice: "crash", "\"exactly-once-output\", " => "\"recovers\", ";
     an_unknown_job: "crash", "keyed-count" => "keyed-cuont";
     an_option_without_effect: "crash", "keys = 100" => "keys = 100\nfiles = 3";
     too_few_slots: "crash", "parallelism = 4" => "parallelism = 7";
@@ -96,11 +96,11 @@ messages! {
     a_strategy_key_that_is_missing: "crash", "attempts = 10" => "";
     an_unknown_strategy: "crash", "\"fixed-delay\"" => "\"fixed_delay\"";
     an_interval_that_is_too_short: "crash", "interval = \"500ms\"" => "interval = \"5ms\"";
-    a_claim_that_is_missing: "crash", "expect = [\"exactly-once\", \"recovers\"]" => "";
-    a_plant_outside_its_folder: "crash", "expect = [\"exactly-once\", \"recovers\"]"
+    a_claim_that_is_missing: "crash", "expect = [\"exactly-once-output\", \"recovers\"]" => "";
+    a_plant_outside_its_folder: "crash", "expect = [\"exactly-once-output\", \"recovers\"]"
         => "plant = \"no-such-bug\"\nviolates = \"recovers\"";
     an_expectation_of_a_planted_bug: "planted", "seeds" => "seeds";
-    a_plant_without_its_property: "planted", "expect = [\"exactly-once\", \"recovers\"]"
+    a_plant_without_its_property: "planted", "expect = [\"exactly-once-output\", \"recovers\"]"
         => "plant = \"no-such-bug\"";
     several_problems_at_once: "crash", "[1, 42]\nuntil  = \"60s\"" => "[7, 7]\nuntil  = \"0s\"";
 }

@@ -19,8 +19,10 @@ use toml::Spanned;
 
 use quantity::{PerSecond, Percent, Seeds, Time, TimeRange};
 
-pub use problem::FileError;
-pub use validate::{Claim, Cluster, Fault, Node, Nodes, On, Scenario, Trigger, Verb, Workload};
+pub use problem::{FileError, nearest};
+pub use validate::{
+    Claim, Cluster, DiskError, Fault, Node, Nodes, On, Scenario, Trigger, Verb, Workload, name_of,
+};
 
 /// A whole file.
 #[derive(Debug, Clone, Deserialize)]

@@ -198,7 +198,7 @@ mod tests {
         for text in ["1us", "1500us", "500ms", "2s", "90s"] {
             assert_eq!(show_time(parse_time(text).unwrap()), text);
         }
-        assert_eq!(parse_time("2min"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_time("2min"), Ok(Duration::from_mins(2)));
     }
 
     #[test]

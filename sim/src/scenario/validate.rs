@@ -16,7 +16,7 @@ use toml::Spanned;
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::{Percent, Time, TimeRange};
 use super::{CheckpointText, FaultText, HeartbeatText, OnText, RestartText, ScenarioText};
-use crate::legal;
+use crate::{legal, run, workload};
 
 /// A scenario: what runs, what the world does to it, and what must hold all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub struct On {
     pub nth: u32,
     /// Only events of this checkpoint.
     pub checkpoint: Option<u64>,
-    /// Only events of this subtask, such as `op1/0`.
+    /// Only events of this subtask, such as `count/0`.
     pub subtask: Option<String>,
     /// Only events of this node.
     pub node: Option<Node>,
@@ -296,7 +296,7 @@ impl Scenario {
     pub fn parse(name: &str, text: &str) -> Result<Self, FileError> {
         let shapes: ScenarioText =
             toml::from_str(text).map_err(|it| FileError::toml(name, text, &it))?;
-        let mut reader = Reader { problems: Vec::new(), workers: 0, until: Duration::ZERO };
+        let mut reader = Reader::default();
         let scenario = reader.scenario(name, text, shapes);
         let mut problems = reader.problems;
         match scenario {
@@ -305,6 +305,22 @@ impl Scenario {
                 problems.sort_by_key(|it| it.span.as_ref().map(|it| it.start));
                 Err(FileError { file: name.to_owned(), text: text.to_owned(), problems })
             }
+        }
+    }
+
+    /// Reads the resolved faults of a seed file, which have the form of a scenario's.
+    pub(crate) fn read_schedule(
+        &self,
+        faults: &[Spanned<FaultText>],
+    ) -> Result<Vec<Fault>, Vec<Problem>> {
+        let workers = self.cluster.workers;
+        let subtasks = subtasks(&self.workload);
+        let mut reader = Reader { workers, until: self.until, subtasks, ..Reader::default() };
+        let faults: Vec<_> =
+            faults.iter().enumerate().map(|(index, it)| reader.fault(index + 1, it)).collect();
+        match faults.into_iter().collect() {
+            Some(faults) if reader.problems.is_empty() => Ok(faults),
+            _ => Err(reader.problems),
         }
     }
 
@@ -330,10 +346,13 @@ pub fn name_of(path: &Path) -> String {
     }
 }
 
+#[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
     workers: u32,
     until: Duration,
+    /// The names of the job's subtasks, when the job is known.
+    subtasks: Vec<String>,
 }
 
 impl Reader {
@@ -366,7 +385,22 @@ impl Reader {
         let seeds = self.seeds(&shapes.seeds);
         let cluster = self.cluster(&shapes);
         let workload = self.workload(&shapes, cluster);
+        self.subtasks = workload.as_ref().map(subtasks).unwrap_or_default();
         let checkpoint = self.checkpoint(&shapes.checkpoint);
+        if checkpoint.mode == CheckpointMode::AtLeastOnce
+            && let Some(expect) = &shapes.expect
+        {
+            for property in expect.get_ref().iter().filter(|it| run::is_exactly_once(it.get_ref()))
+            {
+                self.problem(
+                    Problem::at(
+                        property.span(),
+                        format!("at-least-once mode does not promise `{}`", property.get_ref()),
+                    )
+                    .hint("expect `no-loss`, or set checkpoint.mode to \"exactly-once\""),
+                );
+            }
+        }
         let restart = match &shapes.restart {
             Some(restart) => self.restart(restart),
             None => Some(RestartStrategy::default()),
@@ -542,7 +576,7 @@ impl Reader {
                 format!("{keys} keys, expected 1 to the number of records ({records})"),
             ));
         }
-        let reads_files = legal::reads_files(name);
+        let reads_files = workload::reads_files(name);
         let files = match (&job.files, reads_files) {
             (Some(files), true) => self.at_least_one("`files`", files),
             (None, true) => 1,
@@ -822,15 +856,12 @@ impl Reader {
         self.name("event", &on.event, Event::NAMES);
         let nth = on.nth.as_ref().map_or(1, |it| self.at_least_one("`nth`", it));
         if let Some(subtask) = &on.subtask
-            && !is_subtask(subtask.get_ref())
+            && !self.subtasks.is_empty()
+            && !self.subtasks.contains(subtask.get_ref())
         {
-            self.problem(Problem::at(
-                subtask.span(),
-                format!(
-                    "invalid subtask `{}`, expected chain and index, such as \"op1/0\"",
-                    subtask.get_ref()
-                ),
-            ));
+            let legal: Vec<_> = self.subtasks.iter().map(String::as_str).collect();
+            let problem = unknown(subtask.span(), "subtask", subtask.get_ref(), legal);
+            self.problem(problem);
         }
         let node = on.node.as_ref().and_then(|it| match self.node(it)? {
             Nodes::One(node) => Some(node),
@@ -963,8 +994,7 @@ impl Reader {
     }
 }
 
-fn is_subtask(text: &str) -> bool {
-    let Some((chain, index)) = text.split_once('/') else { return false };
-    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-    chain.strip_prefix("op").is_some_and(is_number) && is_number(index)
+fn subtasks(workload: &Workload) -> Vec<String> {
+    let Some(job) = workload::graph(workload) else { return Vec::new() };
+    job.subtasks().map(|it| job.subtask_name(it)).collect()
 }

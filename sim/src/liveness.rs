@@ -1,0 +1,168 @@
+//! What a run waits for: read from its trace, for the moment when it should have ended and has not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seawall_protocol::event::Event;
+use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
+
+use crate::scenario::Node;
+use crate::trace::{Trace, What};
+
+/// Everything that is pending, one thing a line; empty when nothing is known to be.
+pub fn pending(trace: &Trace) -> Vec<String> {
+    let mut state = State::default();
+    for entry in &trace.entries {
+        if let What::Event(event) = &entry.what {
+            state.on(entry.node, event);
+        }
+    }
+    state.pending(&|subtask: SubtaskId| {
+        let chain = trace.chains.get(&subtask.operator.0).cloned();
+        let chain = chain.unwrap_or_else(|| subtask.operator.to_string());
+        format!("{chain}/{}", subtask.index)
+    })
+}
+
+#[derive(Default)]
+struct State {
+    job: Job,
+    attempt: Option<Attempt>,
+    is_started: bool,
+    ready: BTreeSet<SubtaskId>,
+    stopped: BTreeSet<SubtaskId>,
+    known: BTreeSet<SubtaskId>,
+    checkpoints: BTreeMap<CheckpointId, BTreeSet<SubtaskId>>,
+    last_completed: Option<CheckpointId>,
+}
+
+#[derive(Default)]
+enum Job {
+    #[default]
+    NoLeader,
+    WaitingForSlots(u32, u32),
+    Cancelling(String),
+    Restarting,
+    Running,
+    Over,
+}
+
+impl State {
+    fn on(&mut self, _: Option<Node>, event: &Event) {
+        match event {
+            Event::CoordinatorStarted { restored, .. } => {
+                self.checkpoints.clear();
+                self.last_completed = *restored;
+                self.job = Job::Restarting;
+            }
+            Event::WaitingForSlots { have, need } => self.job = Job::WaitingForSlots(*have, *need),
+            Event::AttemptDeployed { attempt, .. } => {
+                self.attempt = Some(*attempt);
+                self.is_started = false;
+                self.ready.clear();
+                self.stopped.clear();
+                self.job = Job::Running;
+            }
+            Event::AttemptStarted { .. } => self.is_started = true,
+            Event::AttemptFailed { cause, .. } => self.job = Job::Cancelling(cause.clone()),
+            Event::RestartScheduled { .. } => self.job = Job::Restarting,
+            Event::JobFailed { .. } | Event::JobFinished => self.job = Job::Over,
+            Event::CheckpointTriggered { checkpoint, .. } => {
+                self.checkpoints.insert(*checkpoint, BTreeSet::new());
+            }
+            Event::SnapshotAcked { attempt, checkpoint } => {
+                if let Some(acked) = self.checkpoints.get_mut(checkpoint) {
+                    acked.insert(attempt.subtask);
+                }
+            }
+            Event::CheckpointCompleted { checkpoint } => {
+                self.last_completed = Some(*checkpoint);
+                self.checkpoints.remove(checkpoint);
+            }
+            Event::CheckpointAborted { checkpoint, .. } => {
+                self.checkpoints.remove(checkpoint);
+            }
+            Event::SubtaskReady { attempt, .. } => {
+                self.known.insert(attempt.subtask);
+                if Some(attempt.attempt) == self.attempt {
+                    self.ready.insert(attempt.subtask);
+                }
+            }
+            Event::SubtaskFinished { attempt }
+            | Event::SubtaskCancelled { attempt }
+            | Event::SubtaskFailed { attempt, .. } => {
+                if Some(attempt.attempt) == self.attempt {
+                    self.stopped.insert(attempt.subtask);
+                }
+            }
+            Event::WorkerRegistered { .. }
+            | Event::WorkerLost { .. }
+            | Event::TriggerSkipped { .. }
+            | Event::AckIgnored { .. }
+            | Event::CheckpointAcknowledged { .. }
+            | Event::ManifestWritten { .. }
+            | Event::RecordUncertain
+            | Event::CheckpointSubsumed { .. }
+            | Event::StaleInput { .. }
+            | Event::WorkerStarted { .. }
+            | Event::CoordinatorLost { .. }
+            | Event::OrderRefused { .. }
+            | Event::SubtaskStarted { .. }
+            | Event::SubtaskEnded { .. }
+            | Event::AlignmentStarted { .. }
+            | Event::ChannelBlocked { .. }
+            | Event::BarrierIgnored { .. }
+            | Event::AlignmentAbandoned { .. }
+            | Event::BarrierForwarded { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::SnapshotWritten { .. }
+            | Event::SnapshotFailed { .. }
+            | Event::SnapshotDeclined { .. }
+            | Event::TransactionPrecommitted { .. }
+            | Event::TransactionCommitted { .. }
+            | Event::CommitFailed { .. }
+            | Event::LingeringAborted { .. } => {}
+        }
+    }
+
+    fn pending(&self, name: &dyn Fn(SubtaskId) -> String) -> Vec<String> {
+        let names = |subtasks: &mut dyn Iterator<Item = SubtaskId>| {
+            subtasks.map(name).collect::<Vec<_>>().join(", ")
+        };
+        let attempt = self.attempt.map_or_else(|| "?".to_owned(), |it| it.to_string());
+        let mut pending = Vec::new();
+        match &self.job {
+            Job::NoLeader => pending.push("no coordinator ever started".to_owned()),
+            Job::WaitingForSlots(have, need) => {
+                pending.push(format!("the job waits for slots: {have} of {need}"));
+            }
+            Job::Cancelling(cause) => {
+                let running = self.ready.difference(&self.stopped).copied();
+                pending.push(format!(
+                    "attempt {attempt} failed ({cause}) and is not stopped yet: {}",
+                    names(&mut { running })
+                ));
+            }
+            Job::Restarting => pending.push("the next attempt is not deployed yet".to_owned()),
+            Job::Running if !self.is_started => {
+                let missing = self.known.difference(&self.ready).copied();
+                pending.push(format!(
+                    "attempt {attempt} is not ready yet: {}",
+                    names(&mut { missing })
+                ));
+            }
+            Job::Running => pending.push(match self.last_completed {
+                Some(last) => format!("attempt {attempt} runs; checkpoint {last} was the last"),
+                None => format!("attempt {attempt} runs; no checkpoint completed yet"),
+            }),
+            Job::Over => {}
+        }
+        for (checkpoint, acked) in &self.checkpoints {
+            let missing = self.ready.difference(acked).copied();
+            pending.push(format!(
+                "checkpoint {checkpoint} lacks the ack of {}",
+                names(&mut { missing })
+            ));
+        }
+        pending
+    }
+}

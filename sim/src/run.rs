@@ -1,0 +1,381 @@
+//! One run: a world from a seed, the engine in it, its faults, and the verdict.
+//!
+//! ```text
+//! scenario + seed ─► schedule ─► World { coordinator, workers } ─► trace + evidence ─► seawall_spec ─► Verdict
+//!                                 safety phase │ liveness phase
+//!                                            until: everything heals
+//! ```
+//!
+//! Every run has a thread of its own and shares nothing with others.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use seawall_env::Env;
+use seawall_protocol::WorkerId;
+use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::coordinator::Outcome as JobOutcome;
+use seawall_runtime::coordinator::{self, CoordinatorConfig};
+use seawall_runtime::metrics::Metrics;
+use seawall_runtime::worker::{self, WorkerConfig};
+use seawall_spec::{Ending, History, Recorded};
+
+use crate::evidence::{self, Evidence};
+use crate::fault;
+use crate::inject::Injector;
+use crate::liveness;
+use crate::plants::Plant;
+use crate::recorder::{NodeObserver, Recorder};
+use crate::scenario::{Claim, Fault, Node, Scenario};
+use crate::trace::{Trace, What};
+use crate::verdict::{Counts, Result as Outcome, Verdict};
+use crate::workload::{self, Prepared, STORAGE};
+use crate::world::{Streams, World, WorldConfig};
+
+/// How long after the healing a job may take, besides the time its input takes at its rate.
+const LIVENESS_BOUND: Duration = Duration::from_mins(2);
+/// How long a supervisor waits before it starts a process again that ended with an error.
+const SUPERVISOR_PAUSE: Duration = Duration::from_secs(1);
+/// How often the end of the job is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the world may come to rest after the job ended.
+const REST: Duration = Duration::from_secs(5);
+
+/// Runs a scenario with a seed.
+pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
+    let mut stream = Streams::new(seed).stream("faults");
+    let resolved = fault::resolve(scenario, &mut |bound| stream.below(bound));
+    let (origins, schedule): (Vec<usize>, Vec<Fault>) = resolved.into_iter().unzip();
+    let mut verdict = run_with(scenario, seed, schedule);
+    // What happened, by the scenario's faults rather than by the schedule's.
+    let mut happened = vec![false; scenario.faults.len()];
+    for (origin, did) in origins.into_iter().zip(&verdict.happened) {
+        happened[origin] |= did;
+    }
+    verdict.happened = happened;
+    verdict
+}
+
+/// Runs a scenario with a seed and this schedule of faults.
+pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    quiet_panics();
+    let scenario = scenario.clone();
+    let thread = std::thread::Builder::new()
+        .name(RUN_THREAD.to_owned())
+        .spawn(move || on_this_thread(&scenario, seed, schedule))
+        .expect("a thread can be started");
+    thread.join().expect("a run catches its panics")
+}
+
+fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    let mut stream = Streams::new(seed).stream("workload");
+    let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
+    let chains = workload::chains(&prepared.job);
+    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(&prepared)));
+    let plant = match &scenario.claim {
+        Claim::Expect(_) => None,
+        Claim::Violates { plant, .. } => Plant::find(plant),
+    };
+    let stage = Stage {
+        scenario: Arc::new(scenario.clone()),
+        prepared,
+        schedule: schedule.clone(),
+        recorder: recorder.clone(),
+        plant,
+    };
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        World::try_run(seed, WorldConfig::default(), |world| stage.play(world))
+    }));
+    let (result, violated, virtual_time) = match ended {
+        Ok(Ok(facts)) => {
+            let (result, violated) = judge(scenario, &facts.history, &recorder.trace());
+            (result, violated, facts.virtual_time)
+        }
+        Ok(Err(stuck)) => {
+            let mut pending = vec![stuck.to_string()];
+            pending.extend(liveness::pending(&recorder.trace()));
+            let violated = vec!["recovers".to_owned()];
+            (Outcome::Stuck { pending: pending.join("\n  ") }, violated, stuck.now)
+        }
+        Err(_) => {
+            let message = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
+            let property = NO_PANIC.to_owned();
+            let violated = vec![property.clone()];
+            (Outcome::Violated { property, message }, violated, Duration::ZERO)
+        }
+    };
+    let trace = recorder.trace();
+    let counts = count(&trace);
+    let happened = recorder.happened();
+    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time }
+}
+
+/// The engine's assertions hold.
+pub const NO_PANIC: &str = "no-panic";
+
+/// What a run needs besides its world.
+struct Stage {
+    scenario: Arc<Scenario>,
+    prepared: Arc<Prepared>,
+    schedule: Vec<Fault>,
+    recorder: Recorder,
+    plant: Option<&'static Plant>,
+}
+
+/// What a world leaves behind.
+struct Facts {
+    history: History,
+    virtual_time: Duration,
+}
+
+/// How the job ended, as the coordinator's process said.
+type Ended = Arc<Mutex<Option<JobOutcome>>>;
+
+impl Stage {
+    async fn play(self, world: World) -> Facts {
+        self.prepared.place(&world.disk());
+        let mut nodes = vec![Node::Coordinator];
+        nodes.extend((1..=self.scenario.cluster.workers).map(Node::Worker));
+        let injector = Injector::new(&world, &self.recorder, self.schedule.clone(), nodes.clone());
+        let ended = Ended::default();
+        let process = Process {
+            scenario: Arc::clone(&self.scenario),
+            prepared: Arc::clone(&self.prepared),
+            injector: injector.clone(),
+            world: world.clone(),
+            plant: self.plant,
+            ended: Arc::clone(&ended),
+        };
+        injector.start();
+        for node in nodes {
+            let process = process.clone();
+            world.start(
+                &node.to_string(),
+                Arc::new(move |env| {
+                    let process = process.clone();
+                    Box::pin(async move { process.run(node, env).await })
+                }),
+            );
+        }
+        let mut healed_at = Duration::ZERO;
+        let is_over = |ended: &Ended| lock(ended).is_some();
+        while !is_over(&ended) && world.now() < self.scenario.until {
+            world.sleep(LOOK_EVERY).await;
+        }
+        if !is_over(&ended) {
+            healed_at = world.now();
+            injector.heal_all();
+            let deadline = healed_at + LIVENESS_BOUND + self.input_time();
+            while !is_over(&ended) && world.now() < deadline {
+                world.sleep(LOOK_EVERY).await;
+            }
+        }
+        if is_over(&ended) {
+            // A worker that was down when the job ended may come back and clean up.
+            self.recorder.end_safety_phase();
+            world.sleep(REST).await;
+        }
+        let outcome = lock(&ended).clone();
+        Facts { history: self.history(&world, outcome, healed_at), virtual_time: world.now() }
+    }
+
+    /// How long the whole input takes at its rate.
+    fn input_time(&self) -> Duration {
+        let workload = &self.scenario.workload;
+        workload.rate.map_or(Duration::ZERO, |it| Duration::from_secs(workload.records / it + 1))
+    }
+
+    fn history(&self, world: &World, outcome: Option<JobOutcome>, healed_at: Duration) -> History {
+        let trace = self.recorder.trace();
+        let events = trace.entries.iter().filter_map(|entry| match (&entry.what, entry.node) {
+            (What::Event(event), Some(node)) => {
+                Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
+            }
+            (What::Event(_) | What::Fault(_) | What::Healed(_), _) => None,
+        });
+        let disk = world.disk();
+        let ending = match outcome {
+            Some(JobOutcome::Result(_)) => Ending::Finished,
+            Some(JobOutcome::Failed(cause)) => Ending::Failed(cause),
+            None => Ending::TimeUp,
+        };
+        let is_finished = ending == Ending::Finished;
+        let (checkpoints, visible_early) =
+            self.recorder.with_evidence(|it| (it.checkpoints(), it.visible_early()));
+        History {
+            events: events.collect(),
+            expected_output: self.prepared.expected_output(),
+            committed_output: evidence::committed_output(&disk),
+            visible_early,
+            checkpoints,
+            leftover_files: if is_finished { evidence::leftover_files(&disk) } else { Vec::new() },
+            healed_at,
+            ending,
+            pending: liveness::pending(&trace),
+        }
+    }
+}
+
+/// What runs on a node.
+#[derive(Clone)]
+struct Process {
+    scenario: Arc<Scenario>,
+    prepared: Arc<Prepared>,
+    injector: Injector,
+    world: World,
+    plant: Option<&'static Plant>,
+    ended: Ended,
+}
+
+impl Process {
+    /// Runs the node's program. A supervisor starts it again when it ends with an error.
+    async fn run(&self, node: Node, mut env: Env) {
+        env.observer = Arc::new(NodeObserver::new(&self.world, &self.injector, node));
+        if let Some(plant) = self.plant {
+            (plant.in_env)(&mut env);
+        }
+        let clock = Arc::clone(&env.clock);
+        loop {
+            let error = match node {
+                Node::Coordinator => match self.coordinate(env.clone()).await {
+                    Ok(outcome) => {
+                        *lock(&self.ended) = Some(outcome);
+                        return;
+                    }
+                    Err(error) => error,
+                },
+                Node::Worker(number) => match self.work(env.clone(), number).await {
+                    Ok(()) => return,
+                    Err(error) => error,
+                },
+            };
+            let text = format!("the process of {node} ended: {error}");
+            self.injector.recorder().note(self.world.now(), What::Healed(text));
+            clock.sleep(SUPERVISOR_PAUSE).await;
+        }
+    }
+
+    async fn coordinate(&self, env: Env) -> Result<JobOutcome, seawall_runtime::RuntimeError> {
+        let config = CoordinatorConfig {
+            address: Node::Coordinator.to_string(),
+            storage: STORAGE.into(),
+            id: self.prepared.id,
+            job: self.job(),
+            checkpoint: self.scenario.checkpoint.clone(),
+            restart: self.scenario.restart.clone(),
+            heartbeat: self.scenario.heartbeat.clone(),
+        };
+        coordinator::run(env, config).await
+    }
+
+    async fn work(&self, env: Env, number: u32) -> Result<(), seawall_runtime::RuntimeError> {
+        let config = WorkerConfig {
+            worker: WorkerId(number),
+            slots: self.scenario.cluster.slots_per_worker,
+            coordinator: Node::Coordinator.to_string(),
+            job: self.job(),
+            storage: STORAGE.into(),
+            mode: self.scenario.checkpoint.mode,
+            heartbeat: self.scenario.heartbeat.clone(),
+            metrics: Arc::new(Metrics::default()),
+        };
+        worker::run(env, config).await
+    }
+
+    fn job(&self) -> Arc<seawall_stream::Job> {
+        match self.plant {
+            Some(plant) => Arc::new((plant.in_job)(&self.prepared.job)),
+            None => Arc::clone(&self.prepared.job),
+        }
+    }
+}
+
+/// The verdict over a history, and every property that does not hold.
+fn judge(scenario: &Scenario, history: &History, trace: &Trace) -> (Outcome, Vec<String>) {
+    let is_promised = |property: &str| match scenario.checkpoint.mode {
+        CheckpointMode::ExactlyOnce => true,
+        CheckpointMode::AtLeastOnce => !is_exactly_once(property),
+    };
+    let is_expected = |property: &str| match &scenario.claim {
+        Claim::Expect(expected) => {
+            property != "recovers" || expected.iter().any(|it| it == property)
+        }
+        Claim::Violates { .. } => true,
+    };
+    let violations: Vec<_> = seawall_spec::judge(history)
+        .into_iter()
+        .filter(|it| is_promised(it.property) && is_expected(it.property))
+        .collect();
+    let mut violated: Vec<String> = violations.iter().map(|it| it.property.to_owned()).collect();
+    let is_stuck = history.ending == Ending::TimeUp;
+    if is_stuck && !violated.iter().any(|it| it == "recovers") {
+        violated.push("recovers".to_owned());
+    }
+    let worst = violations.iter().find(|it| it.property != "recovers" || !is_stuck);
+    let result = match worst {
+        Some(violation) => Outcome::Violated {
+            property: violation.property.to_owned(),
+            message: violation.to_string(),
+        },
+        None if is_stuck => {
+            let mut pending = liveness::pending(trace);
+            if pending.is_empty() {
+                pending.push("nothing is known to be pending".to_owned());
+            }
+            Outcome::Stuck { pending: pending.join("\n  ") }
+        }
+        None => Outcome::Holds,
+    };
+    (result, violated)
+}
+
+/// Properties that at-least-once mode does not promise (D5).
+pub fn is_exactly_once(property: &str) -> bool {
+    property == "exactly-once-output" || property == "exactly-once-state"
+}
+
+fn count(trace: &Trace) -> Counts {
+    use seawall_protocol::event::Event;
+    let mut counts = Counts::default();
+    let mut attempts: u64 = 0;
+    for entry in &trace.entries {
+        match &entry.what {
+            What::Fault(_) => counts.faults += 1,
+            What::Event(Event::CheckpointCompleted { .. }) => counts.checkpoints += 1,
+            What::Event(Event::AttemptStarted { .. }) => attempts += 1,
+            What::Event(_) | What::Healed(_) => {}
+        }
+    }
+    counts.recoveries = attempts.saturating_sub(1);
+    counts
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const RUN_THREAD: &str = "run";
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A panic in a run is a verdict, not a message on the terminal.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if std::thread::current().name() != Some(RUN_THREAD) {
+                before(info);
+                return;
+            }
+            let place = info.location().map_or_else(String::new, |it| format!(", at {it}"));
+            let text = info.payload_as_str().unwrap_or("a panic without a message");
+            LAST_PANIC
+                .with_borrow_mut(|it| it.get_or_insert_with(|| format!("{text}{place}")).len());
+        }));
+    });
+}

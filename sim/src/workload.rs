@@ -1,0 +1,158 @@
+//! What a simulated job runs on: its options, its generated input, and what must come of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use seawall_jobs::reference::{self, InputFile};
+use seawall_jobs::{JobSpec, Options};
+use seawall_protocol::JobId;
+use seawall_stream::Job;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::scenario::Workload;
+use crate::trace::Chains;
+use crate::world::{InspectableDisk, Stream};
+
+/// Where checkpoints are.
+pub const STORAGE: &str = "/checkpoints";
+/// Where output appears.
+pub const OUTPUT: &str = "/output";
+/// Where input files are.
+pub const INPUT: &str = "/input";
+
+/// A job with its input.
+#[derive(Clone)]
+pub struct Prepared {
+    /// The built-in job.
+    pub spec: &'static JobSpec,
+    /// Its options.
+    pub options: Options,
+    /// The program.
+    pub job: Arc<Job>,
+    /// Its identity.
+    pub id: JobId,
+    /// Its input files, decompressed; none when it generates its records.
+    pub files: Vec<InputFile>,
+}
+
+/// The built-in job of a workload as the scenario's validation sees it: its chains, without input.
+pub fn graph(workload: &Workload) -> Option<Job> {
+    let spec = seawall_jobs::find(&workload.job).ok()?;
+    let options = Options::parse(spec, &pairs(spec, workload, 0)).ok()?;
+    Some((spec.build)(&options, workload.parallelism))
+}
+
+/// Whether the job reads its input from files.
+pub fn reads_files(job: &str) -> bool {
+    seawall_jobs::find(job).is_ok_and(|it| has(it, "input"))
+}
+
+/// The names of the chains of a job.
+pub fn chains(job: &Job) -> Chains {
+    job.operators.iter().map(|it| (it.id.0, it.name.clone())).collect()
+}
+
+fn has(spec: &JobSpec, key: &str) -> bool {
+    spec.options.iter().any(|it| it.key == key)
+}
+
+fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
+    let mut pairs = vec![format!("output={OUTPUT}")];
+    if has(spec, "input") {
+        pairs.push(format!("input={INPUT}"));
+    } else {
+        pairs.push(format!("records={}", workload.records));
+        pairs.push(format!("keys={}", workload.keys));
+        pairs.push(format!("seed={generator}"));
+    }
+    if let Some(rate) = workload.rate {
+        pairs.push(format!("rate={rate}"));
+    }
+    pairs
+}
+
+impl Prepared {
+    /// Draws the input of `workload`.
+    ///
+    /// # Panics
+    /// When the scenario was not validated.
+    pub fn new(workload: &Workload, stream: &mut Stream) -> Self {
+        let spec = seawall_jobs::find(&workload.job).expect("validated");
+        // Small, so that a person can repeat it with `seawall run`.
+        let generator = stream.below(1_000_000);
+        let options = Options::parse(spec, &pairs(spec, workload, generator)).expect("validated");
+        let job = Arc::new((spec.build)(&options, workload.parallelism));
+        let files = if has(spec, "input") { generate(workload, stream) } else { Vec::new() };
+        let pairs: Vec<String> =
+            options.pairs().map(|(key, value)| format!("{key}={value}")).collect();
+        let identity = format!("{}\n{}", spec.name, pairs.join("\n"));
+        let id = JobId(xxh3_64(identity.as_bytes()));
+        Self { spec, options, job, id, files }
+    }
+
+    /// Puts the input files onto the disk.
+    pub fn place(&self, disk: &InspectableDisk) {
+        for file in &self.files {
+            disk.place(&file.path, file.bytes.clone());
+        }
+    }
+
+    /// The lines that a run without faults commits, with their directory in front of those that are not
+    /// in the output directory itself.
+    pub fn expected_output(&self) -> Vec<Vec<u8>> {
+        let output = reference::output(self.spec.name, &self.options, &self.files);
+        let lines = output
+            .iter()
+            .flat_map(|(directory, lines)| lines.iter().map(|it| tagged(directory, it.as_bytes())));
+        lines.collect()
+    }
+}
+
+/// A line of a file in `directory`, below the output directory.
+pub fn tagged(directory: &str, line: &[u8]) -> Vec<u8> {
+    if directory.is_empty() { line.to_vec() } else { [directory.as_bytes(), b": ", line].concat() }
+}
+
+fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
+    let count = u64::from(workload.files.max(1));
+    let mut files: Vec<InputFile> = (0..count)
+        .map(|it| InputFile { path: Path::new(INPUT).join(name(it)), bytes: Vec::new() })
+        .collect();
+    for record in 0..workload.records {
+        let file = usize::try_from(record % count).expect("fewer files than that");
+        let line = match workload.job.as_str() {
+            "access-log" => access_line(workload.keys, stream),
+            _ => word_line(workload.keys, stream),
+        };
+        files[file].bytes.extend_from_slice(line.as_bytes());
+        files[file].bytes.push(b'\n');
+    }
+    files
+}
+
+fn name(file: u64) -> PathBuf {
+    PathBuf::from(format!("part-{file:03}.log"))
+}
+
+/// One to five words.
+fn word_line(keys: u64, stream: &mut Stream) -> String {
+    let words = 1 + stream.below(5);
+    let words: Vec<String> = (0..words).map(|_| format!("word{}", stream.below(keys))).collect();
+    words.join(" ")
+}
+
+/// Apache's combined format; one line in fifty is not in it.
+fn access_line(keys: u64, stream: &mut Stream) -> String {
+    if stream.one_in(50) {
+        return format!("-- MARK {} --", stream.below(1_000));
+    }
+    let client = stream.below(keys);
+    let status = [200, 200, 200, 304, 404, 500][usize::try_from(stream.below(6)).expect("small")];
+    let bytes = if stream.one_in(10) { "-".to_owned() } else { stream.below(100_000).to_string() };
+    format!(
+        "10.0.{}.{} - - [21/Nov/2026:12:00:00 +0000] \"GET /{} HTTP/1.1\" {status} {bytes} \"-\" \"simulated\"",
+        client / 256,
+        client % 256,
+        stream.below(100)
+    )
+}
