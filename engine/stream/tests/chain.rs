@@ -110,7 +110,7 @@ impl KeyedProcess for KeysAtEnd {
         _: &mut impl Collect<u64>,
     ) {
         // Odd records forget their key.
-        *state = (record % 2 == 0).then_some(record);
+        *state = record.is_multiple_of(2).then_some(record);
     }
 
     fn on_end(&mut self, key: &u64, _: &u64, out: &mut impl Collect<u64>) {
