@@ -3,6 +3,7 @@
 //! ```text
 //!   alignment    Subtask × 5          one barrier on each channel cuts the job at one place
 //!   checkpoint   Coordinator, Worker  a checkpoint is whole, durable and the newest, whoever crashes when
+//!   commit       Subtask × 2          each record is visible exactly once, whatever crashes between two steps
 //! ```
 //!
 //! Messages, disks, timers and crashes are the model's; every decision is taken by the core that decides it
@@ -15,6 +16,7 @@
 pub mod alignment;
 pub mod check;
 pub mod checkpoint;
+pub mod commit;
 pub mod plants;
 
 use seawall_protocol::tamper::{Honest, Tamper};
@@ -44,6 +46,10 @@ pub fn models() -> &'static [ModelInfo] {
         ModelInfo {
             name: "checkpoint",
             about: "a checkpoint is whole, durable and the newest, whoever crashes between two steps",
+        },
+        ModelInfo {
+            name: "commit",
+            about: "each record becomes visible exactly once, whatever crashes between two steps",
         },
     ]
 }
@@ -75,6 +81,7 @@ fn run(name: &str, size: Size, tamper: Box<dyn Tamper>) -> Option<Report> {
         "checkpoint" => {
             check::check(name, size, &checkpoint::Checkpoint::new(size, tamper), STATES_MAX)
         }
+        "commit" => check::check(name, size, &commit::Commit::new(size, tamper), STATES_MAX),
         other => unreachable!("{other} is listed and not run"),
     })
 }

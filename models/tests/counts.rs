@@ -21,3 +21,8 @@ fn alignment_holds() {
 fn checkpoint_holds() {
     holds_with("checkpoint", 166_739, 306_216);
 }
+
+#[test]
+fn commit_holds() {
+    holds_with("commit", 24_854, 46_347);
+}
