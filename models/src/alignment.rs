@@ -45,7 +45,7 @@ impl Alignment {
     pub fn new(size: Size, tamper: Box<dyn Tamper>) -> Self {
         let (records_per_source, channel_capacity) = match size {
             Size::Smoke => (1, 1),
-            Size::Merge => (2, 2),
+            Size::Merge => (2, 1),
         };
         Self { records_per_source, checkpoints: 2, channel_capacity, lost_triggers_max: 1, tamper }
     }

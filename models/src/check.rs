@@ -150,8 +150,9 @@ where
 
 /// How a state was first reached: from which, by which of its actions.
 struct Node {
-    parent: Option<(usize, usize)>,
-    depth: usize,
+    parent: u32,
+    choice: u16,
+    depth: u16,
 }
 
 struct Search<'m, M: Model> {
@@ -238,13 +239,18 @@ where
         self.generated += 1;
         let mut hasher = DefaultHasher::new();
         state.hash(&mut hasher);
-        let depth = parent.map_or(0, |(from, _)| self.nodes[from].depth + 1);
+        // An initial state is its own parent.
+        let (parent, choice, depth) = match parent {
+            Some((from, choice)) => (from, choice, self.nodes[from].depth + 1),
+            None => (self.nodes.len(), 0, 0),
+        };
         match self.numbers.entry(hasher.finish()) {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(new) => {
                 let number = *new.insert(self.nodes.len());
-                self.nodes.push(Node { parent, depth });
-                self.depth = self.depth.max(depth);
+                let choice = u16::try_from(choice).expect("fewer than 2^16 actions");
+                self.nodes.push(Node { parent: narrow(parent), choice, depth });
+                self.depth = self.depth.max(usize::from(depth));
                 (number, true)
             }
         }
@@ -293,10 +299,10 @@ where
     /// The steps by which the state was first reached, found again by taking them.
     fn steps_to(&self, number: usize) -> Vec<String> {
         let mut choices = Vec::new();
-        let mut node = &self.nodes[number];
-        while let Some((parent, choice)) = node.parent {
-            choices.push(choice);
-            node = &self.nodes[parent];
+        let mut number = number;
+        while self.nodes[number].parent as usize != number {
+            choices.push(usize::from(self.nodes[number].choice));
+            number = self.nodes[number].parent as usize;
         }
         let mut states = self.model.init_states();
         assert!(states.len() == 1, "paths start in the one initial state");

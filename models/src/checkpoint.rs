@@ -47,14 +47,20 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The model at a size.
     pub fn new(size: Size, tamper: Box<dyn Tamper>) -> Self {
-        let (early_checkpoints_max, faults_max) = match size {
-            Size::Smoke => (1, 1),
-            Size::Merge => (1, 2),
+        // The larger size lets checkpoints overlap and keeps two of them.
+        let (early_checkpoints_max, faults_max, at_once) = match size {
+            Size::Smoke => (1, 1, 1),
+            Size::Merge => (2, 1, 2),
         };
         let subtask = |index| SubtaskPlan { subtask: SubtaskId::new(0, index), is_source: true };
         let plan = JobPlan {
             subtasks: (0..2).map(subtask).collect(),
-            checkpoint: CheckpointConfig { tolerable_failures: 1, ..CheckpointConfig::default() },
+            checkpoint: CheckpointConfig {
+                tolerable_failures: 1,
+                max_concurrent: at_once,
+                retained: at_once,
+                ..CheckpointConfig::default()
+            },
             restart: RestartStrategy::FixedDelay {
                 attempts: u32::MAX,
                 delay: Duration::from_secs(1),
@@ -201,6 +207,13 @@ impl fmt::Display for Action {
             Self::End(worker) => write!(f, "{worker} reads the end of its input"),
             Self::CrashWorker(worker) => write!(f, "{worker} crashes and starts again"),
         }
+    }
+}
+
+impl State {
+    /// The workers are mirror images of each other until something failed, so one of them fails first.
+    fn may_fail_next(&self, worker: WorkerId) -> bool {
+        self.faults > 0 || worker == WorkerId(1)
     }
 }
 
@@ -561,7 +574,8 @@ impl Model for Checkpoint {
         actions.extend(leader.timers.iter().copied().filter_map(|timer| {
             let is_due = match timer {
                 Timer::Trigger => state.early_checkpoints < self.early_checkpoints_max,
-                Timer::CheckpointExpires(_) | Timer::WorkerSilent(_) => may_fail,
+                Timer::CheckpointExpires(_) => may_fail,
+                Timer::WorkerSilent(worker) => may_fail && state.may_fail_next(worker),
                 // It heals what no report will; while every worker answers it only waits.
                 Timer::CancelExpires(_) => state.processes.iter().all(|it| it.orders.is_empty()),
                 Timer::RecordRetry | Timer::Restart(_) => true,
@@ -589,7 +603,7 @@ impl Model for Checkpoint {
             if process.subtask.is_some_and(|it| it.is_started && !it.has_ended) {
                 actions.push(Action::End(worker));
             }
-            if may_fail {
+            if may_fail && state.may_fail_next(worker) {
                 actions.push(Action::CrashWorker(worker));
             }
         }

@@ -30,6 +30,9 @@ pub struct Plant {
     pub model: Option<&'static str>,
     /// The property the model states it as: most often the same name.
     pub model_property: &'static str,
+    /// Whether it can show in the whole engine. The others are made harmless by its driver: it sends no ack
+    /// without the handle of a durable snapshot.
+    pub in_simulator: bool,
     /// Makes the hook.
     pub tamper: fn() -> Box<dyn Tamper>,
 }
@@ -54,6 +57,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "exactly-once-state",
         model: Some("alignment"),
         model_property: "exactly-once-state",
+        in_simulator: true,
         tamper: || Box::new(RecordsPassTheBarrier),
     },
     Plant {
@@ -63,6 +67,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "exactly-once-state",
         model: Some("alignment"),
         model_property: "barriers-in-order",
+        in_simulator: false,
         tamper: || Box::new(CutAtFirstBarrier),
     },
     Plant {
@@ -72,6 +77,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "recovers",
         model: Some("alignment"),
         model_property: "recovers",
+        in_simulator: true,
         tamper: || Box::new(AbandonedAlignmentKeepsBlocking),
     },
     Plant {
@@ -81,6 +87,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "recovers",
         model: Some("alignment"),
         model_property: "recovers",
+        in_simulator: true,
         tamper: || Box::new(BarrierStopsHere),
     },
     Plant {
@@ -90,6 +97,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "durable-before-ack",
         model: Some("commit"),
         model_property: "durable-before-ack",
+        in_simulator: false,
         tamper: || Box::new(AckBeforeDurable),
     },
     Plant {
@@ -99,6 +107,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "durable-before-ack",
         model: Some("commit"),
         model_property: "durable-before-ack",
+        in_simulator: false,
         tamper: || Box::new(FailedSnapshotIsAcked),
     },
     Plant {
@@ -108,6 +117,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "commit-after-completion",
         model: Some("commit"),
         model_property: "commit-after-completion",
+        in_simulator: true,
         tamper: || Box::new(CommitWithTheSnapshot),
     },
     Plant {
@@ -117,6 +127,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "exactly-once-output",
         model: Some("commit"),
         model_property: "exactly-once-output",
+        in_simulator: true,
         tamper: || Box::new(CommitFailureIsSuccess),
     },
     Plant {
@@ -126,6 +137,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "exactly-once-output",
         model: Some("commit"),
         model_property: "exactly-once-output",
+        in_simulator: true,
         tamper: || Box::new(FinalCommitIsSkipped),
     },
     Plant {
@@ -135,6 +147,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "no-orphans",
         model: Some("commit"),
         model_property: "no-orphans",
+        in_simulator: true,
         tamper: || Box::new(LingeringTransactionsStay),
     },
     Plant {
@@ -144,6 +157,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restored-is-newest",
         model: Some("checkpoint"),
         model_property: "restored-is-newest",
+        in_simulator: true,
         tamper: || Box::new(RestartWithoutState),
     },
     Plant {
@@ -153,6 +167,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restored-is-newest",
         model: Some("checkpoint"),
         model_property: "restored-is-newest",
+        in_simulator: true,
         tamper: || Box::new(NewestCheckpointIsSkipped),
     },
     Plant {
@@ -162,6 +177,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "ids-increase",
         model: Some("checkpoint"),
         model_property: "ids-increase",
+        in_simulator: true,
         tamper: || Box::new(IdsRestartAfterTheNewest),
     },
     Plant {
@@ -171,6 +187,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "one-leader",
         model: Some("checkpoint"),
         model_property: "one-leader",
+        in_simulator: true,
         tamper: || Box::new(TokenIsReused),
     },
     Plant {
@@ -180,6 +197,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restored-is-newest",
         model: Some("checkpoint"),
         model_property: "one-owner",
+        in_simulator: true,
         tamper: || Box::new(FailedRecordCountsAsDurable),
     },
     Plant {
@@ -189,6 +207,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restorable",
         model: Some("checkpoint"),
         model_property: "restorable",
+        in_simulator: true,
         tamper: || Box::new(UncertainRecordDeletesFiles),
     },
     Plant {
@@ -198,6 +217,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restorable",
         model: Some("checkpoint"),
         model_property: "restorable",
+        in_simulator: true,
         tamper: || Box::new(FailedManifestCountsAsWritten),
     },
     Plant {
@@ -207,6 +227,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restorable",
         model: Some("checkpoint"),
         model_property: "restorable",
+        in_simulator: true,
         tamper: || Box::new(OldCheckpointGoesFirst),
     },
     Plant {
@@ -216,6 +237,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "restorable",
         model: Some("checkpoint"),
         model_property: "restorable",
+        in_simulator: true,
         tamper: || Box::new(CollectedWhilePending),
     },
     Plant {
@@ -225,6 +247,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "no-orphans",
         model: None,
         model_property: "no-orphans",
+        in_simulator: true,
         tamper: || Box::new(CheckpointFilesStay),
     },
     Plant {
@@ -234,6 +257,7 @@ pub const PLANTS: &[Plant] = &[
         violates: "recovers",
         model: None,
         model_property: "recovers",
+        in_simulator: true,
         tamper: || Box::new(WorkerOutlivesItsLeader),
     },
 ];
@@ -492,6 +516,7 @@ mod tests {
         assert_eq!(names.len(), PLANTS.len());
         for plant in PLANTS {
             assert!(seawall_spec::find(plant.violates).is_some(), "{}", plant.name);
+            assert!(plant.in_simulator || plant.model.is_some(), "{} shows nowhere", plant.name);
         }
     }
 }
