@@ -9,7 +9,7 @@ pub fn properties() -> Vec<&'static str> {
 
 /// Bugs that can be planted.
 pub fn plants() -> Vec<&'static str> {
-    plants::ALL.iter().map(|it| it.name).collect()
+    plants::all().into_iter().map(|it| it.name).collect()
 }
 
 /// Built-in jobs.

@@ -255,7 +255,7 @@ fn verify_all(arguments: &VerifyArguments) -> Usage<u8> {
     let loaded = load(&[verify::scenario_directory()])?;
     let scenarios = verify::sweep_all(&loaded, None, sweep::default_jobs());
     let mut rows = scenarios.rows;
-    rows.extend(verify::check_models());
+    rows.extend(verify::check_models(sweep::default_jobs()));
     let summary = Summary::new(rows, start.elapsed());
     if arguments.json {
         report::say(&report::json(&summary));
@@ -270,7 +270,7 @@ fn verify_all(arguments: &VerifyArguments) -> Usage<u8> {
 
 fn check_models() -> u8 {
     let start = Instant::now();
-    let summary = Summary::new(verify::check_models(), start.elapsed());
+    let summary = Summary::new(verify::check_models(sweep::default_jobs()), start.elapsed());
     report::print_summary(&summary);
     summary.exit_code
 }

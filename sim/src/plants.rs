@@ -1,29 +1,354 @@
 //! Planted bugs: defects put into the engine on purpose, from outside, each of which a named property
 //! must see. An oracle that cannot fail is a defect.
+//!
+//! ```text
+//! between a core and its driver    seawall_models::PLANTS, which the models catch as well
+//! between the engine and its disk or network, in a source, in keyed state    HERE, bytes and local code
+//! ```
 
-use seawall_env::Env;
-use seawall_stream::Job;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use seawall_env::{
+    Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network,
+};
+use seawall_runtime::connectors::generator::GeneratorSplit;
+use seawall_stream::batch::Batch;
+use seawall_stream::chain::{Chain, EdgePort, OperatorChain, Outputs, SinkPort, SourceChain};
+use seawall_stream::state::{EncodedGroup, StateView};
+use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 /// One planted bug.
+#[derive(Clone, Copy)]
 pub struct Plant {
     /// Its name in `plant`.
     pub name: &'static str,
-    /// What it does.
+    /// What it does, in one sentence.
     pub about: &'static str,
     /// The real bug it re-creates.
-    pub after: &'static str,
-    /// Puts it between the engine and its world.
-    pub in_env: fn(&mut Env),
-    /// Puts it into the job.
-    pub in_job: fn(&Job) -> Job,
+    pub bug: &'static str,
+    /// The property that must see it.
+    pub violates: &'static str,
+    place: Place,
 }
 
-/// Every planted bug.
-pub const ALL: &[Plant] = &[];
+/// Where a planted bug sits.
+#[derive(Clone, Copy)]
+enum Place {
+    Core(&'static seawall_models::Plant),
+    Disk(fn(Arc<dyn Disk>) -> Arc<dyn Disk>),
+    Network(fn(Arc<dyn Network>) -> Arc<dyn Network>),
+    Source(fn(Box<dyn SourceChain>) -> Box<dyn SourceChain>),
+    State(fn(Box<dyn OperatorChain>) -> Box<dyn OperatorChain>),
+}
+
+/// Planted bugs outside the cores.
+const HERE: &[Plant] = &[
+    Plant {
+        name: "files-are-not-synced",
+        about: "a file is taken for durable when it is written, without a sync",
+        bug: "FLINK-36421: checkpoint files were closed and not synced",
+        violates: "restorable",
+        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::Files })),
+    },
+    Plant {
+        name: "directories-are-not-synced",
+        about: "a name is taken for durable when it is given, without a sync of its directory",
+        bug: "FLINK-35217: the rename was durable only by luck",
+        violates: "restorable",
+        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::Directories })),
+    },
+    Plant {
+        name: "lost-frame-goes-unnoticed",
+        about: "of each connection between workers the twentieth frame never arrives",
+        bug: "Hazelcast Jet #2532: a transparent reconnect did not send again what was lost",
+        violates: "exactly-once-state",
+        place: Place::Network(|inner| Arc::new(Lossy { inner })),
+    },
+    Plant {
+        name: "positions-lag-behind",
+        about: "a snapshot holds the positions of the snapshot before it",
+        bug: "Feldera ba2c9755b: a checkpoint after a replay held no new input positions",
+        violates: "exactly-once-state",
+        place: Place::Source(|inner| Box::new(Lagging { inner, last: Mutex::default() })),
+    },
+    Plant {
+        name: "last-record-is-read-again",
+        about: "a restored source begins with the last record before its position",
+        bug: "RisingWave #5199: the reader sought to the last processed offset, not past it",
+        violates: "exactly-once-output",
+        place: Place::Source(|inner| Box::new(Rereading { inner })),
+    },
+    Plant {
+        name: "restore-loses-a-key-group",
+        about: "the last key group of each snapshot is not restored",
+        bug: "FLINK-31963: state was not assigned to every subtask on restore",
+        violates: "exactly-once-output",
+        place: Place::State(|inner| Box::new(Forgetful { inner })),
+    },
+];
+
+/// Every planted bug: those of the cores first.
+pub fn all() -> Vec<Plant> {
+    let cores = seawall_models::PLANTS.iter().map(|it| Plant {
+        name: it.name,
+        about: it.about,
+        bug: it.bug,
+        violates: it.violates,
+        place: Place::Core(it),
+    });
+    cores.chain(HERE.iter().copied()).collect()
+}
 
 impl Plant {
     /// The planted bug of this name.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        ALL.iter().find(|it| it.name == name)
+    pub fn find(name: &str) -> Option<Self> {
+        all().into_iter().find(|it| it.name == name)
+    }
+
+    /// Puts it between the engine and the node's world, if it belongs there.
+    pub fn plant_in_env(&self, env: &mut Env) {
+        match self.place {
+            Place::Core(plant) => env.tamper = (plant.tamper)().into(),
+            Place::Disk(wrap) => env.disk = wrap(Arc::clone(&env.disk)),
+            Place::Network(wrap) => env.network = wrap(Arc::clone(&env.network)),
+            Place::Source(_) | Place::State(_) => {}
+        }
+    }
+
+    /// Puts it into the job, if it belongs there.
+    #[must_use]
+    pub fn plant_in_job(&self, job: &Job) -> Job {
+        let mut job = job.clone();
+        let place = self.place;
+        for operator in &mut job.operators {
+            let build = Arc::clone(&operator.build);
+            operator.build = Arc::new(move |at| match (build(at), place) {
+                (Chain::Source(inner), Place::Source(wrap)) => Chain::Source(wrap(inner)),
+                (Chain::Operator(inner), Place::State(wrap)) => Chain::Operator(wrap(inner)),
+                (chain, _) => chain,
+            });
+        }
+        job
+    }
+}
+
+/// A disk on which some syncs do nothing.
+struct Careless {
+    inner: Arc<dyn Disk>,
+    skips: Skips,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skips {
+    Files,
+    Directories,
+}
+
+struct CarelessFile(Box<dyn File>);
+
+#[async_trait]
+impl Disk for Careless {
+    async fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let file = self.inner.create(path).await?;
+        Ok(match self.skips {
+            Skips::Files => Box::new(CarelessFile(file)),
+            Skips::Directories => file,
+        })
+    }
+    async fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.inner.open(path).await
+    }
+    async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to).await
+    }
+    async fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        match self.skips {
+            Skips::Files => self.inner.sync_directory(path).await,
+            Skips::Directories => Ok(()),
+        }
+    }
+    async fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path).await
+    }
+    async fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove_directory(path).await
+    }
+    async fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.inner.create_directory(path).await
+    }
+    async fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.list(path).await
+    }
+}
+
+#[async_trait]
+impl File for CarelessFile {
+    async fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes).await
+    }
+    async fn read_at(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.0.read_at(position, length).await
+    }
+    async fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    async fn length(&self) -> io::Result<u64> {
+        self.0.length().await
+    }
+}
+
+/// A network that loses a frame and goes on.
+struct Lossy {
+    inner: Arc<dyn Network>,
+}
+
+/// The frame that is lost: late enough for the connection to be in use.
+const LOST_FRAME: u32 = 20;
+
+struct LossySender {
+    inner: Box<dyn FrameSender>,
+    sent: u32,
+}
+
+#[async_trait]
+impl Network for Lossy {
+    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
+        self.inner.listen(address).await
+    }
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        let Connection { sender, receiver } = self.inner.connect(address).await?;
+        let receiver: Box<dyn FrameReceiver> = receiver;
+        if !address.starts_with("worker-") {
+            return Ok(Connection { sender, receiver });
+        }
+        Ok(Connection { sender: Box::new(LossySender { inner: sender, sent: 0 }), receiver })
+    }
+}
+
+#[async_trait]
+impl FrameSender for LossySender {
+    async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
+        self.sent += 1;
+        if self.sent == LOST_FRAME { Ok(()) } else { self.inner.send(frame).await }
+    }
+}
+
+/// A source that reports old positions.
+struct Lagging {
+    inner: Box<dyn SourceChain>,
+    last: Mutex<Option<Vec<Vec<u8>>>>,
+}
+
+/// A source that goes one record back when it is restored.
+struct Rereading {
+    inner: Box<dyn SourceChain>,
+}
+
+macro_rules! delegate_outputs {
+    ($($type:ty),*) => {$(
+        impl Outputs for $type {
+            fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
+                self.inner.edges(into);
+            }
+            fn sink(&mut self) -> Option<&mut dyn SinkPort> {
+                self.inner.sink()
+            }
+        }
+    )*};
+}
+delegate_outputs!(Lagging, Rereading, Forgetful);
+
+#[async_trait]
+impl SourceChain for Lagging {
+    async fn open(&mut self, env: &Env, splits: &[Vec<u8>]) -> Result<(), ConnectorError> {
+        self.inner.open(env, splits).await
+    }
+    async fn fill(&mut self) -> Result<Progress, ConnectorError> {
+        self.inner.fill().await
+    }
+    fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError> {
+        self.inner.emit(limit)
+    }
+    fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
+        let now = self.inner.splits()?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(last.replace(now.clone()).unwrap_or(now))
+    }
+    fn as_outputs(&mut self) -> &mut dyn Outputs {
+        self
+    }
+}
+
+#[async_trait]
+impl SourceChain for Rereading {
+    async fn open(&mut self, env: &Env, splits: &[Vec<u8>]) -> Result<(), ConnectorError> {
+        let splits: Vec<Vec<u8>> = splits.iter().map(|it| one_back(it)).collect();
+        self.inner.open(env, &splits).await
+    }
+    async fn fill(&mut self) -> Result<Progress, ConnectorError> {
+        self.inner.fill().await
+    }
+    fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError> {
+        self.inner.emit(limit)
+    }
+    fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
+        self.inner.splits()
+    }
+    fn as_outputs(&mut self) -> &mut dyn Outputs {
+        self
+    }
+}
+
+/// As in the original, a split at its very beginning is left alone.
+fn one_back(bytes: &[u8]) -> Vec<u8> {
+    let Ok(mut split) = postcard::from_bytes::<GeneratorSplit>(bytes) else {
+        return bytes.to_vec();
+    };
+    if split.next >= split.step {
+        split.next -= split.step;
+    }
+    postcard::to_allocvec(&split).expect("numbers have an encoding")
+}
+
+/// Keyed state that restores all but one key group.
+struct Forgetful {
+    inner: Box<dyn OperatorChain>,
+}
+
+impl OperatorChain for Forgetful {
+    fn on_batch(&mut self, batch: Batch) {
+        self.inner.on_batch(batch);
+    }
+    fn on_end(&mut self, limit: usize) -> Progress {
+        self.inner.on_end(limit)
+    }
+    fn view(&self) -> Box<dyn StateView> {
+        self.inner.view()
+    }
+    fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
+        self.inner.restore(groups.split_last().map_or(groups, |(_, rest)| rest))
+    }
+    fn as_outputs(&mut self) -> &mut dyn Outputs {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_planted_bug_has_a_name_of_its_own_and_a_property_that_exists() {
+        let plants = all();
+        let names: BTreeSet<_> = plants.iter().map(|it| it.name).collect();
+        assert_eq!(names.len(), plants.len());
+        for plant in plants {
+            assert!(seawall_spec::find(plant.violates).is_some(), "{}", plant.name);
+        }
     }
 }

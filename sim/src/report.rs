@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
@@ -135,7 +135,7 @@ pub fn print_summary(summary: &Summary) {
 /// The verdict table.
 pub fn table(summary: &Summary, is_colored: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table.set_header([
         "scenario",
         "seeds",
@@ -158,12 +158,15 @@ pub fn table(summary: &Summary, is_colored: bool) -> String {
                 result = result.add_attribute(Attribute::Bold);
             }
         }
+        // A model has neither seeds nor faults.
+        let number =
+            |it: u64| Cell::new(if row.seeds == 0 { String::new() } else { it.to_string() });
         table.add_row(vec![
             Cell::new(&row.name),
-            Cell::new(row.seeds),
-            Cell::new(row.faults),
-            Cell::new(row.checkpoints),
-            Cell::new(row.recoveries),
+            number(row.seeds),
+            number(row.faults),
+            number(row.checkpoints),
+            number(row.recoveries),
             result,
             Cell::new(format!("{:.2} s", row.seconds)),
         ]);

@@ -121,7 +121,7 @@ struct Stage {
     prepared: Arc<Prepared>,
     schedule: Vec<Fault>,
     recorder: Recorder,
-    plant: Option<&'static Plant>,
+    plant: Option<Plant>,
 }
 
 /// What a world leaves behind.
@@ -225,7 +225,7 @@ struct Process {
     prepared: Arc<Prepared>,
     injector: Injector,
     world: World,
-    plant: Option<&'static Plant>,
+    plant: Option<Plant>,
     ended: Ended,
 }
 
@@ -234,7 +234,7 @@ impl Process {
     async fn run(&self, node: Node, mut env: Env) {
         env.observer = Arc::new(NodeObserver::new(&self.world, &self.injector, node));
         if let Some(plant) = self.plant {
-            (plant.in_env)(&mut env);
+            plant.plant_in_env(&mut env);
         }
         let clock = Arc::clone(&env.clock);
         loop {
@@ -286,7 +286,7 @@ impl Process {
 
     fn job(&self) -> Arc<seawall_stream::Job> {
         match self.plant {
-            Some(plant) => Arc::new((plant.in_job)(&self.prepared.job)),
+            Some(plant) => Arc::new(plant.plant_in_job(&self.prepared.job)),
             None => Arc::clone(&self.prepared.job),
         }
     }

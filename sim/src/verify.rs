@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use seawall_models::{Size, check as model};
+
 use crate::report::{Progress, Row, Summary, seed_directory};
 use crate::run;
 use crate::scenario::{Claim, FileError, Scenario};
@@ -362,7 +364,39 @@ pub fn keep(scenario: &Scenario, verdict: &Verdict) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// Checks the models at their small size, one row each.
-pub fn check_models() -> Vec<Row> {
-    Vec::new()
+/// Checks the models at their small size, one row each, and that they catch the bugs planted in them.
+pub fn check_models(jobs: usize) -> Vec<Row> {
+    let models = seawall_models::models();
+    let mut rows = sweep::in_parallel(models, jobs, |model| {
+        let report = seawall_models::check(model.name, Size::Smoke).expect("it is listed");
+        let name = format!("model/{}", model.name);
+        let row = Row::new(&name, 0, Counts::default(), report.elapsed);
+        let size = format!("{} states, depth {}", report.unique, report.depth);
+        match &report.verdict {
+            model::Verdict::Exhausted => row.good(format!("holds: {size}, exhausted")),
+            model::Verdict::Violated { property, .. } => {
+                row.failed(&format!("violated: {property}"), 1, report.to_string())
+            }
+            model::Verdict::Bounded { .. } | model::Verdict::Unreached { .. } => {
+                row.failed("not shown", 1, report.to_string())
+            }
+        }
+    });
+    let planted: Vec<_> = seawall_models::PLANTS.iter().filter(|it| it.model.is_some()).collect();
+    let start = Instant::now();
+    let missed = sweep::in_parallel(&planted, jobs, |plant| {
+        let report = seawall_models::check_planted(plant).expect("a model reaches it");
+        (!seawall_models::is_caught(plant, &report)).then(|| {
+            let (name, property) = (plant.name, plant.model_property);
+            format!("{name} is not caught by {property}\n{report}")
+        })
+    });
+    let missed: Vec<String> = missed.into_iter().flatten().collect();
+    let row = Row::new("model/planted", 0, Counts::default(), start.elapsed());
+    rows.push(if missed.is_empty() {
+        row.good(format!("{} bugs, all caught", planted.len()))
+    } else {
+        row.failed("not caught", 1, missed.join("\n"))
+    });
+    rows
 }
