@@ -43,6 +43,10 @@ impl Evidence {
         if let Event::CheckpointCompleted { checkpoint } = event {
             self.completed = self.completed.max(Some(*checkpoint));
             self.look_at_checkpoints(disk);
+            self.checkpoints.entry(*checkpoint).or_insert_with(|| CheckpointContents {
+                restorable: Err("the store record that names it is not durable".to_owned()),
+                ..empty(*checkpoint)
+            });
         }
         if let Event::CoordinatorStarted { restored, .. } = event {
             self.completed = self.completed.max(*restored);
@@ -92,13 +96,7 @@ impl Evidence {
         checkpoint: CheckpointId,
         snapshots: Result<Vec<Snapshot>, String>,
     ) -> CheckpointContents {
-        let mut contents = CheckpointContents {
-            checkpoint,
-            positions: BTreeMap::new(),
-            state: BTreeMap::new(),
-            expected_state: BTreeMap::new(),
-            restorable: Ok(()),
-        };
+        let mut contents = empty(checkpoint);
         let (job, options) = (self.prepared.spec.name, &self.prepared.options);
         let decoded = snapshots.and_then(|snapshots| {
             let groups: Vec<EncodedGroup> = snapshots
@@ -142,6 +140,16 @@ impl Evidence {
                 self.early.entry(path).or_insert(VisibleEarly { at, name, checkpoint });
             }
         }
+    }
+}
+
+fn empty(checkpoint: CheckpointId) -> CheckpointContents {
+    CheckpointContents {
+        checkpoint,
+        positions: BTreeMap::new(),
+        state: BTreeMap::new(),
+        expected_state: BTreeMap::new(),
+        restorable: Ok(()),
     }
 }
 
