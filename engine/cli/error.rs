@@ -19,6 +19,8 @@ pub(crate) enum CliError {
     Storage(#[from] StorageError),
     #[error("cannot {action} {}: {source}\nhint: {hint}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error, hint: &'static str },
+    #[error("there is no input: {}\n{hint}", path.display())]
+    NoInput { path: PathBuf, hint: String },
     #[error("{flag} is out of range: {value}\nhint: it can be {legal}")]
     OutOfRange { flag: &'static str, value: String, legal: String },
     #[error(
@@ -27,7 +29,7 @@ pub(crate) enum CliError {
     )]
     OutputIsAFile(PathBuf),
     #[error(
-        "{first} and {second} are in one another: {}\nhint: give each its own directory",
+        "{first} and {second} must not be within one another: {}\nhint: give each its own directory",
         path.display()
     )]
     Nested { first: &'static str, second: &'static str, path: PathBuf },

@@ -89,7 +89,7 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         match select(job, select(interrupted, watched)).await {
             Either::Left((outcome, _)) => outcome.map(|it| match it {
                 Outcome::Result(_) => Ended::Finished,
-                Outcome::Failed(cause) => Ended::Failed { cause },
+                Outcome::Failed(cause) => Ended::Failed { cause: progress.with_names(&cause) },
             })?,
             Either::Right((Either::Left((signal, _)), _)) => Ended::Interrupted { signal },
             Either::Right((Either::Right((tries, _)), _)) => {

@@ -1,8 +1,11 @@
 //! Everything that can be known to be wrong before anything is written.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use seawall::jobs;
 use seawall::jobs::options::INPUT;
 use seawall::protocol::record::JobResult;
 use seawall::runtime::RuntimeError;
@@ -53,8 +56,33 @@ fn check_apart(settings: &Settings) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Refuses a name that nothing has, with the nearest name next to it.
+fn check_exists(input: &Path) -> Result<(), CliError> {
+    let Err(error) = fs::metadata(input) else { return Ok(()) };
+    if error.kind() != io::ErrorKind::NotFound {
+        return Ok(()); // The source itself will say what is wrong with it.
+    }
+    let directory = input.parent().unwrap_or(input);
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names: Vec<String> = entries
+        .filter_map(|it| it.file_name().into_string().ok())
+        .filter(|it| !it.starts_with('.'))
+        .collect();
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let list = format!("ls {}", directory.display());
+    let hint = if names.is_empty() {
+        "hint: name a readable file, or a directory of files".to_owned()
+    } else {
+        jobs::options::hint(&name, names.iter().map(String::as_str), &list)
+    };
+    Err(CliError::NoInput { path: input.to_path_buf(), hint })
+}
+
 /// Asks every source for its splits, as the job itself will.
 async fn has_input(settings: &Settings) -> Result<bool, CliError> {
+    if settings.options.has(INPUT.key) {
+        check_exists(&settings.options.path(INPUT.key))?;
+    }
     let env = tokio_env::env(Arc::new(InProcessNetwork::new()), Arc::new(Unobserved));
     let mut has_input = false;
     for operator in &settings.job.operators {

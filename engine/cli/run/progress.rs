@@ -33,6 +33,8 @@ pub(crate) struct Counts {
 struct State {
     counts: Counts,
     notices: VecDeque<String>,
+    /// Why subtasks of the running attempt failed.
+    causes: Vec<String>,
 }
 
 /// Observes a job. Cheap to clone.
@@ -66,10 +68,19 @@ impl Progress {
         self.job.subtask_name(attempt.subtask)
     }
 
+    /// The text with subtasks named as people write them.
+    pub(crate) fn with_names(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for operator in &self.job.operators {
+            text = text.replace(&format!("{}/", operator.id), &format!("{}/", operator.name));
+        }
+        text
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many events concern a user")]
     fn note(&self, event: &Event) {
         let mut state = self.lock();
-        let State { counts, notices } = &mut *state;
+        let State { counts, notices, causes } = &mut *state;
         let notice = match event {
             Event::CoordinatorStarted { restored, .. } => {
                 counts.record_failures = 0;
@@ -102,11 +113,20 @@ impl Progress {
                     "{name} could not commit checkpoint {checkpoint}, trying again: {cause}"
                 ))
             }
+            Event::SubtaskFailed { attempt, cause } => {
+                causes.push(cause.clone());
+                Some(format!("{} failed: {cause}", self.name(*attempt)))
+            }
+            // Said already when a subtask was the cause.
+            Event::AttemptFailed { cause, .. } if causes.iter().any(|it| cause.ends_with(it)) => {
+                None
+            }
             Event::AttemptFailed { attempt, cause } => {
-                Some(format!("attempt {attempt} failed: {cause}"))
+                Some(format!("attempt {attempt} failed: {}", self.with_names(cause)))
             }
             Event::RestartScheduled { attempt } => {
                 counts.restarts += 1;
+                causes.clear();
                 let from = counts.newest;
                 let from = from.map_or("the beginning".into(), |it| format!("checkpoint {it}"));
                 Some(format!("restarting as attempt {attempt} from {from}"))
