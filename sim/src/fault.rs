@@ -167,7 +167,7 @@ pub fn describe(verb: &Verb) -> String {
                     show_side(from),
                     arrow(*both),
                     show_side(to),
-                    show_range(*latency)
+                    tell_range(*latency)
                 ),
             );
             lasting(&mut out, "for", *lasts);
@@ -175,12 +175,12 @@ pub fn describe(verb: &Verb) -> String {
         Verb::SlowDisk { node, latency, lasts } => {
             write(
                 &mut out,
-                format_args!(" {}, {} an operation", show_nodes(*node), show_range(*latency)),
+                format_args!(" {}, {} an operation", show_nodes(*node), tell_range(*latency)),
             );
             lasting(&mut out, "for", *lasts);
         }
         Verb::SlowCheckpoint { node, stall } => {
-            write(&mut out, format_args!(" {}, stalls {}", show_nodes(*node), show_range(*stall)));
+            write(&mut out, format_args!(" {}, stalls {}", show_nodes(*node), tell_range(*stall)));
         }
         Verb::FailDisk { node, error, count, path } => {
             write(
@@ -198,7 +198,7 @@ pub fn describe(verb: &Verb) -> String {
 }
 
 fn lasting(out: &mut String, what: &str, length: Option<TimeRange>) {
-    let length = length.map_or_else(|| "the safety phase".to_owned(), show_range);
+    let length = length.map_or_else(|| "the safety phase".to_owned(), tell_range);
     write!(out, ", {what} {length}").expect("writing to a string cannot fail");
 }
 
@@ -212,6 +212,12 @@ fn show_nodes(nodes: Nodes) -> String {
 
 fn show_side(side: &[Nodes]) -> String {
     side.iter().map(|it| show_nodes(*it)).collect::<Vec<_>>().join("+")
+}
+
+/// Writes a range for people: drawn times in seconds.
+fn tell_range(range: TimeRange) -> String {
+    let is_drawn = range.least == range.most && !range.least.subsec_micros().is_multiple_of(1_000);
+    if is_drawn { format!("{:.6}s", range.least.as_secs_f64()) } else { show_range(range) }
 }
 
 /// Writes a range the way scenario files do.

@@ -6,8 +6,7 @@
 //!
 //! Deliberately absent: records, bytes and addresses. A line shows what was decided.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seawall_protocol::event::Event;
@@ -77,37 +76,58 @@ impl Trace {
 
     /// The full trace, one line an entry.
     pub fn full(&self) -> String {
-        self.render(|_| true)
+        self.entries.iter().map(|it| self.line(it) + "\n").collect()
     }
 
-    /// The recovery trace: what changed the course of the run.
+    /// The recovery trace: what changed the course of the run. Checkpoints that follow each other without
+    /// anything in between share a line.
     pub fn recovery(&self) -> String {
-        self.render(|entry| match &entry.what {
-            What::Event(event) => !is_routine(event),
+        let completed = self.completed();
+        let shown = self.entries.iter().filter(|entry| match &entry.what {
+            What::Event(event) => !is_routine(event, &completed),
             What::Fault(_) | What::Healed(_) => true,
-        })
+        });
+        let mut lines: Vec<(String, Option<(CheckpointId, CheckpointId)>)> = Vec::new();
+        for entry in shown {
+            let What::Event(Event::CheckpointCompleted { checkpoint }) = entry.what else {
+                lines.push((self.line(entry), None));
+                continue;
+            };
+            let Some((_, Some((first, _)))) = lines.last() else {
+                lines.push((self.line(entry), Some((checkpoint, checkpoint))));
+                continue;
+            };
+            let first = *first;
+            let details = format!("checkpoints {first} to {checkpoint}");
+            let line = Self::line_of(entry, "checkpoint-completed", &details);
+            *lines.last_mut().expect("just looked at") = (line, Some((first, checkpoint)));
+        }
+        lines.into_iter().map(|(line, _)| line + "\n").collect()
+    }
+
+    fn completed(&self) -> BTreeSet<CheckpointId> {
+        let completed = self.entries.iter().filter_map(|entry| match entry.what {
+            What::Event(Event::CheckpointCompleted { checkpoint }) => Some(checkpoint),
+            What::Event(_) | What::Fault(_) | What::Healed(_) => None,
+        });
+        completed.collect()
     }
 
     /// One entry as a line of a trace.
     pub fn line(&self, entry: &Entry) -> String {
+        match &entry.what {
+            What::Event(event) => Self::line_of(entry, event.name(), &details(event, &self.chains)),
+            What::Fault(what) => Self::line_of(entry, "FAULT", what),
+            What::Healed(what) => Self::line_of(entry, "HEALED", what),
+        }
+    }
+
+    fn line_of(entry: &Entry, name: &str, details: &str) -> String {
         let micros = entry.at.as_micros();
         let time = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
         let node = entry.node.map_or_else(|| "world".to_owned(), |it| it.to_string());
-        let (name, details) = match &entry.what {
-            What::Event(event) => (event.name(), details(event, &self.chains)),
-            What::Fault(what) => ("FAULT", what.clone()),
-            What::Healed(what) => ("HEALED", what.clone()),
-        };
         let line = format!("{time:>11}  {node:<11}  {name:<23}  {details}");
         line.trim_end().to_owned()
-    }
-
-    fn render(&self, is_shown: impl Fn(&Entry) -> bool) -> String {
-        let mut out = String::new();
-        for entry in self.entries.iter().filter(|it| is_shown(it)) {
-            writeln!(out, "{}", self.line(entry)).expect("writing to a string cannot fail");
-        }
-        out
     }
 }
 
@@ -125,8 +145,12 @@ fn update(state: &mut Xxh3, entry: &Entry) {
 }
 
 /// What every checkpoint and every start goes through when nothing is wrong.
-fn is_routine(event: &Event) -> bool {
+fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
     match event {
+        Event::CheckpointTriggered { checkpoint, is_final } => {
+            !is_final && completed.contains(checkpoint)
+        }
+        Event::TransactionCommitted { restored, .. } => !restored,
         Event::SnapshotAcked { .. }
         | Event::TriggerSkipped { .. }
         | Event::CheckpointAcknowledged { .. }
@@ -154,7 +178,6 @@ fn is_routine(event: &Event) -> bool {
         | Event::RestartScheduled { .. }
         | Event::JobFailed { .. }
         | Event::JobFinished
-        | Event::CheckpointTriggered { .. }
         | Event::AckIgnored { .. }
         | Event::CheckpointCompleted { .. }
         | Event::CheckpointAborted { .. }
@@ -167,7 +190,6 @@ fn is_routine(event: &Event) -> bool {
         | Event::AlignmentAbandoned { .. }
         | Event::SnapshotFailed { .. }
         | Event::SnapshotDeclined { .. }
-        | Event::TransactionCommitted { .. }
         | Event::CommitFailed { .. }
         | Event::LingeringAborted { .. } => false,
     }
@@ -207,7 +229,7 @@ fn details(event: &Event, chains: &Chains) -> String {
         Event::CheckpointTriggered { checkpoint, is_final } => {
             format!("checkpoint {checkpoint}{}", if *is_final { ", the final one" } else { "" })
         }
-        Event::TriggerSkipped { reason } => format!("{reason:?}"),
+        Event::TriggerSkipped { reason } => words(reason),
         Event::SnapshotAcked { attempt, checkpoint }
         | Event::AlignmentStarted { attempt, checkpoint }
         | Event::AlignmentAbandoned { attempt, checkpoint }
@@ -217,14 +239,14 @@ fn details(event: &Event, chains: &Chains) -> String {
             format!("{} checkpoint {checkpoint}", show(attempt))
         }
         Event::AckIgnored { attempt, checkpoint, reason } => {
-            format!("{} checkpoint {checkpoint}: {reason:?}", show(attempt))
+            format!("{} checkpoint {checkpoint}: {}", show(attempt), words(reason))
         }
         Event::CheckpointAcknowledged { checkpoint }
         | Event::ManifestWritten { checkpoint }
         | Event::CheckpointCompleted { checkpoint }
         | Event::CheckpointSubsumed { checkpoint } => format!("checkpoint {checkpoint}"),
         Event::CheckpointAborted { checkpoint, reason } => {
-            format!("checkpoint {checkpoint}: {reason:?}")
+            format!("checkpoint {checkpoint}: {}", words(reason))
         }
         Event::StaleInput { what } => what.clone(),
         Event::WorkerStarted { worker, session: _ } => worker.to_string(),
@@ -249,7 +271,7 @@ fn details(event: &Event, chains: &Chains) -> String {
             format!("{} checkpoint {checkpoint}: {cause}", show(attempt))
         }
         Event::SnapshotDeclined { attempt, checkpoint, reason } => {
-            format!("{} checkpoint {checkpoint}: {reason:?}", show(attempt))
+            format!("{} checkpoint {checkpoint}: {}", show(attempt), words(reason))
         }
         Event::TransactionCommitted { attempt, checkpoint, restored } => {
             let note = if *restored { ", found in the restored snapshot" } else { "" };
@@ -259,6 +281,18 @@ fn details(event: &Event, chains: &Chains) -> String {
             format!("{} {transactions} transactions", show(attempt))
         }
     }
+}
+
+/// The name of a variant as words: `JobFailover` is `job failover`.
+fn words(variant: &impl std::fmt::Debug) -> String {
+    let mut words = String::new();
+    for letter in format!("{variant:?}").chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// Where two traces first differ.

@@ -127,7 +127,7 @@ enum Done {
     Seed(usize, SeedResult),
     Twice(usize, Duration, Option<Box<Verdict>>),
     Hunt(usize, Duration, Box<Hunt>),
-    Replay(usize, Duration, Result<Counts, (u8, String)>),
+    Replay(usize, Duration, Box<Verdict>),
 }
 
 impl Done {
@@ -216,9 +216,8 @@ impl Unit<'_> {
                 Done::Hunt(*index, start.elapsed(), hunt)
             }
             Self::Replay(index, file) => {
-                let verdict = replay(file);
-                let result = verdict.1.map(|()| verdict.0.counts);
-                Done::Replay(*index, start.elapsed(), result)
+                let verdict = run::run_with(&file.scenario, file.seed, file.schedule.clone());
+                Done::Replay(*index, start.elapsed(), Box::new(verdict))
             }
         }
     }
@@ -290,20 +289,17 @@ fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
                 counts += hunt.counts;
                 hunted = Some(hunt);
             }
-            Done::Replay(_, duration, result) => {
+            Done::Replay(_, duration, verdict) => {
                 time += duration;
                 seeds += 1;
-                replayed = Some(result);
+                counts += verdict.counts;
+                replayed = Some(verdict);
             }
         }
     }
     let row = Row::new(&name, seeds, counts, time);
     match loaded {
-        Loaded::Seed(_, file) => match replayed.expect("it was replayed") {
-            Ok(counts) => Row::new(&name, seeds, counts, time)
-                .good(format!("replays: {}", file.expected.result)),
-            Err((code, message)) => row.failed("does not replay", code, message),
-        },
+        Loaded::Seed(_, file) => regression(row, file, &replayed.expect("it was replayed")),
         Loaded::Scenario(scenario) => match (&scenario.claim, hunted) {
             (Claim::Violates { property, .. }, Some(hunt)) => hunted_row(row, property, *hunt),
             (Claim::Violates { .. } | Claim::Expect(_), _) => {
@@ -311,6 +307,21 @@ fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
             }
         },
     }
+}
+
+/// A regression keeps its verdict. Its trace may move when the engine changes, which is told.
+fn regression(row: Row, file: &SeedFile, verdict: &Verdict) -> Row {
+    let found = Expected::of(&verdict.result);
+    if found != file.expected {
+        let message = format!("was `{}`: {}", file.expected.result, verdict.result.explain());
+        let code = verdict.result.exit_code().max(1);
+        return row.failed(&format!("is `{}` now", found.result), code, message);
+    }
+    let result = match file.diverges_at(&verdict.trace) {
+        None => format!("replays: {}", found.result),
+        Some(event) => format!("{}, moved at event {event}", found.result),
+    };
+    row.good(result)
 }
 
 fn hunted_row(row: Row, property: &str, hunt: Hunt) -> Row {

@@ -98,9 +98,9 @@ messages! {
     an_interval_that_is_too_short: "crash", "interval = \"500ms\"" => "interval = \"5ms\"";
     a_claim_that_is_missing: "crash", "expect = [\"exactly-once-output\", \"recovers\"]" => "";
     a_plant_outside_its_folder: "crash", "expect = [\"exactly-once-output\", \"recovers\"]"
-        => "plant = \"no-such-bug\"\nviolates = \"recovers\"";
+        => "plant = \"files-are-not-synced\"\nviolates = \"restorable\"";
     an_expectation_of_a_planted_bug: "planted", "seeds" => "seeds";
     a_plant_without_its_property: "planted", "expect = [\"exactly-once-output\", \"recovers\"]"
-        => "plant = \"no-such-bug\"";
+        => "plant = \"files-are-not-synced\"";
     several_problems_at_once: "crash", "[1, 42]\nuntil  = \"60s\"" => "[7, 7]\nuntil  = \"0s\"";
 }

@@ -1,0 +1,94 @@
+//! The program as its user meets it: exit codes, and messages for what cannot be done.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn sim(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_seawall-sim"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .expect("the program is built");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("it ended by itself"), text(output.stdout), text(output.stderr))
+}
+
+fn repository() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package of the workspace").to_owned()
+}
+
+#[test]
+fn a_scenario_that_does_not_exist_names_the_nearest() {
+    let (code, _, error) = sim(&repository(), &["run", "smoke/worker-carsh"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error.trim(), @r"
+    error: no such scenario or directory: smoke/worker-carsh
+    hint: did you mean smoke/worker-crash?
+    ");
+}
+
+#[test]
+fn a_directory_is_no_scenario_to_run() {
+    let (code, _, error) = sim(&repository(), &["run", "scenarios/smoke"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("expected one scenario\nhint: `sweep` runs them all"), "{error}");
+}
+
+#[test]
+fn an_empty_range_of_seeds_is_refused() {
+    let (code, _, error) = sim(&repository(), &["sweep", "smoke/no-faults", "--seeds", "5..1"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("the range `5..1` is empty"), "{error}");
+}
+
+#[test]
+fn every_scenario_file_is_checked_and_every_wrong_one_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        let path = scratch.path().join(format!("{name}.toml"));
+        std::fs::write(path, "about = \"nothing\"\nexpcet = []\n").unwrap();
+    }
+    let (code, _, error) = sim(scratch.path(), &["check", "."]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error.trim());
+}
+
+#[test]
+fn a_run_that_holds_ends_with_zero() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) =
+        sim(scratch.path(), &["run", "smoke/no-faults", "--trace", "trace.txt"]);
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("holds: every property holds"), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["diff", "trace.txt", "trace.txt"]);
+    assert_eq!((code, output.trim()), (0, "the traces are the same"));
+}
+
+#[test]
+fn a_run_that_violates_a_property_leaves_a_seed_file_that_replays() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) = sim(scratch.path(), &["run", "planted/last-record-is-read-again"]);
+    assert_eq!(code, 1, "{output}");
+    let file = "target/seeds/planted-last-record-is-read-again-1.seed.toml";
+    assert!(output.contains(&format!("replay: cargo sim replay {file}")), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["replay", file]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("the same run: "), "{output}");
+}
+
+#[test]
+fn a_sweep_reports_for_people_and_machines() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) = sim(
+        scratch.path(),
+        &["sweep", "smoke/no-faults", "--seeds", "1..3", "--json", "r.json", "--junit", "r.xml"],
+    );
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("smoke/no-faults"), "{output}");
+    let json = std::fs::read_to_string(scratch.path().join("r.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rows"][0]["seeds"], 3);
+    assert_eq!(json["exit_code"], 0);
+    let junit = std::fs::read_to_string(scratch.path().join("r.xml")).unwrap();
+    assert!(junit.contains("<testcase name=\"smoke/no-faults\""), "{junit}");
+}
