@@ -74,7 +74,9 @@ impl Evidence {
         self.early.values().cloned().collect()
     }
 
-    fn look_at_checkpoints(&mut self, disk: &InspectableDisk) {
+    /// Reads every retained checkpoint. The end of a run is a reason too: a leader that cannot read its
+    /// checkpoint never starts, and no event says so.
+    pub(crate) fn look_at_checkpoints(&mut self, disk: &InspectableDisk) {
         let Some(record) = record(disk) else { return };
         for checkpoint in record.retained {
             let seen = read(disk, checkpoint);

@@ -202,8 +202,10 @@ impl Stage {
             None => Ending::TimeUp,
         };
         let is_finished = ending == Ending::Finished;
-        let (checkpoints, visible_early) =
-            self.recorder.with_evidence(|it| (it.checkpoints(), it.visible_early()));
+        let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
+            it.look_at_checkpoints(&disk);
+            (it.checkpoints(), it.visible_early())
+        });
         History {
             events: events.collect(),
             expected_output: self.prepared.expected_output(),
