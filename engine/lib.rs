@@ -27,7 +27,7 @@
 //!
 //! let builder = JobBuilder::new("count", 2);
 //! builder
-//!     .source("generate", GeneratorSource::new(1_000_000, 1_000, 7))
+//!     .source("generate", GeneratorSource { records: 1_000_000, keys: 1_000, seed: 7 })
 //!     .key_by(|key| *key)
 //!     .process("count", Count)
 //!     .sink("counts", FileSink::new("out", |pair: &(u64, u64), line: &mut Vec<u8>| {
