@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Messages, disks, timers and crashes are the model's; every decision is taken by the core that decides it
-//! in production. Each model is checked by [`check`], breadth first and to its end. Each planted bug of
+//! in production. Each model is checked by [`check()`], breadth first and to its end. Each planted bug of
 //! [`plants`] that a model can reach makes a property of it fail, with a shortest path in words.
 //!
 //! Assumed, as in the papers: channels are first in, first out for each connection; the store record is

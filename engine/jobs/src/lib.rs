@@ -1,7 +1,7 @@
 //! The built-in jobs: what `seawall run` offers and what the simulator breaks.
 //!
 //! A job is a [`JobSpec`]: its options, how it is built, and nothing else. Production and simulator
-//! build the same [`seawall_stream::Job`] from it. [`reference`] says, without the engine, what each
+//! build the same [`seawall_stream::Job`] from it. [`mod@reference`] says, without the engine, what each
 //! must output.
 
 pub mod access_log;
