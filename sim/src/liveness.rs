@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seawall_protocol::event::Event;
-use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
+use seawall_protocol::{Attempt, AttemptId, ChannelId, CheckpointId, SubtaskId};
 
 use crate::scenario::Node;
 use crate::trace::{Trace, What};
@@ -33,6 +33,9 @@ struct State {
     known: BTreeSet<SubtaskId>,
     checkpoints: BTreeMap<CheckpointId, BTreeSet<SubtaskId>>,
     last_completed: Option<CheckpointId>,
+    /// Channels that wait for the others of their subtask, by the subtask and the checkpoint.
+    blocked: BTreeMap<(AttemptId, CheckpointId), BTreeSet<ChannelId>>,
+    last_failure: Option<String>,
 }
 
 #[derive(Default)]
@@ -63,7 +66,18 @@ impl State {
                 self.job = Job::Running;
             }
             Event::AttemptStarted { .. } => self.is_started = true,
-            Event::AttemptFailed { cause, .. } => self.job = Job::Cancelling(cause.clone()),
+            Event::ChannelBlocked { attempt, checkpoint, channel } => {
+                self.blocked.entry((*attempt, *checkpoint)).or_default().insert(*channel);
+            }
+            Event::SnapshotTaken { attempt, checkpoint }
+            | Event::AlignmentAbandoned { attempt, checkpoint } => {
+                self.blocked.remove(&(*attempt, *checkpoint));
+            }
+            Event::AttemptFailed { cause, .. } => {
+                self.last_failure = Some(cause.clone());
+                self.blocked.clear();
+                self.job = Job::Cancelling(cause.clone());
+            }
             Event::RestartScheduled { .. } => self.job = Job::Restarting,
             Event::JobFailed { .. } | Event::JobFinished => self.job = Job::Over,
             Event::CheckpointTriggered { checkpoint, .. } => {
@@ -109,11 +123,8 @@ impl State {
             | Event::SubtaskStarted { .. }
             | Event::SubtaskEnded { .. }
             | Event::AlignmentStarted { .. }
-            | Event::ChannelBlocked { .. }
             | Event::BarrierIgnored { .. }
-            | Event::AlignmentAbandoned { .. }
             | Event::BarrierForwarded { .. }
-            | Event::SnapshotTaken { .. }
             | Event::SnapshotWritten { .. }
             | Event::SnapshotFailed { .. }
             | Event::SnapshotDeclined { .. }
@@ -142,7 +153,12 @@ impl State {
                     names(&mut { running })
                 ));
             }
-            Job::Restarting => pending.push("the next attempt is not deployed yet".to_owned()),
+            Job::Restarting => pending.push(match &self.last_failure {
+                Some(cause) => {
+                    format!("the next attempt is not deployed yet; the last failed: {cause}")
+                }
+                None => "the next attempt is not deployed yet".to_owned(),
+            }),
             Job::Running if !self.is_started => {
                 let missing = self.known.difference(&self.ready).copied();
                 pending.push(format!(
@@ -158,9 +174,19 @@ impl State {
         }
         for (checkpoint, acked) in &self.checkpoints {
             let missing = self.ready.difference(acked).copied();
+            let what = if acked.is_empty() {
+                "every ack".to_owned()
+            } else {
+                format!("the ack of {}", names(&mut { missing }))
+            };
+            pending.push(format!("checkpoint {checkpoint} lacks {what}"));
+        }
+        for ((attempt, checkpoint), channels) in &self.blocked {
+            let channels: Vec<_> = channels.iter().map(ToString::to_string).collect();
             pending.push(format!(
-                "checkpoint {checkpoint} lacks the ack of {}",
-                names(&mut { missing })
+                "{} holds back {} and waits for the other barriers of checkpoint {checkpoint}",
+                name(attempt.subtask),
+                channels.join(", ")
             ));
         }
         pending

@@ -28,16 +28,19 @@ use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
+use crate::report;
 use crate::scenario::{Claim, Fault, Node, Scenario};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, Prepared, STORAGE};
-use crate::world::{Streams, World, WorldConfig};
+use crate::world::{Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
 const LIVENESS_BOUND: Duration = Duration::from_mins(2);
 /// How long a supervisor waits before it starts a process again that ended with an error.
 const SUPERVISOR_PAUSE: Duration = Duration::from_secs(1);
+/// Real time after which a run is stuck; a thousand times what one takes.
+const WALL_TIME_MAX: Duration = Duration::from_mins(2);
 /// How often the end of the job is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the world may come to rest after the job ended.
@@ -85,9 +88,17 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
         recorder: recorder.clone(),
         plant,
     };
-    let ended = catch_unwind(AssertUnwindSafe(|| {
-        World::try_run(seed, WorldConfig::default(), |world| stage.play(world))
-    }));
+    let config = WorldConfig::default();
+    let name = scenario.name.clone();
+    let watchdog = Watchdog::start(Arc::clone(&config.progress), WALL_TIME_MAX, move |task| {
+        let hint = "look for a loop without an await in it";
+        report::error(&format!("{name} seed {seed}: {task} does not return\nhint: {hint}"));
+        let stuck = Outcome::Stuck { pending: task };
+        std::process::exit(stuck.exit_code().into());
+    });
+    let ended =
+        catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
+    drop(watchdog);
     let (result, violated, virtual_time) = match ended {
         Ok(Ok(facts)) => {
             let (result, violated) = judge(scenario, &facts.history, &recorder.trace());
@@ -100,8 +111,9 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
             (Outcome::Stuck { pending: pending.join("\n  ") }, violated, stuck.now)
         }
         Err(_) => {
-            let message = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
+            let cause = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
             let property = NO_PANIC.to_owned();
+            let message = format!("{property}: {cause}");
             let violated = vec![property.clone()];
             (Outcome::Violated { property, message }, violated, Duration::ZERO)
         }

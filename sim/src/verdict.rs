@@ -42,7 +42,7 @@ pub enum Result {
     Violated {
         /// Its name.
         property: String,
-        /// How it did not.
+        /// Its name and how it did not.
         message: String,
     },
     /// After all faults healed the job did not get on.
@@ -82,9 +82,10 @@ impl Result {
     pub fn explain(&self) -> String {
         match self {
             Self::Holds => "every property holds".to_owned(),
-            Self::Violated { property, message } => format!("{property} is violated: {message}"),
-            Self::Stuck { pending } => format!("stuck after all faults healed: {pending}"),
-            Self::NotDeterministic { message } => format!("not deterministic: {message}"),
+            Self::Violated { property: _, message } | Self::NotDeterministic { message } => {
+                message.clone()
+            }
+            Self::Stuck { pending } => format!("after all faults healed, {pending}"),
         }
     }
 }

@@ -92,3 +92,13 @@ fn a_sweep_reports_for_people_and_machines() {
     let junit = std::fs::read_to_string(scratch.path().join("r.xml")).unwrap();
     assert!(junit.contains("<testcase name=\"smoke/no-faults\""), "{junit}");
 }
+
+#[test]
+fn a_run_that_is_stuck_ends_with_four_and_names_what_is_pending() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) =
+        sim(scratch.path(), &["run", "planted/worker-outlives-its-leader", "--seed", "1"]);
+    assert_eq!(code, 4, "{output}");
+    let pending = "stuck: after all faults healed, the job waits for slots: 0 of 3";
+    assert!(output.contains(pending), "{output}");
+}
