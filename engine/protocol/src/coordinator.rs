@@ -349,10 +349,11 @@ impl Coordinator {
         if self.leadership != Leadership::Standby {
             return stale("second recovery".to_string(), effects);
         }
-        if let Some(result) = found.result {
+        let result = found.result;
+        self.store = Store::new(found, self.plan.checkpoint.retained);
+        if let Some(result) = result {
             return self.stop(Outcome::Result(result), effects); // It never runs again (P2).
         }
-        self.store = Store::new(found, self.plan.checkpoint.retained);
         let last_success = self.store.newest().unwrap_or_default();
         self.pending =
             PendingCheckpoints::new(self.plan.checkpoint.tolerable_failures, last_success);

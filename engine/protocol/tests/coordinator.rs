@@ -998,9 +998,13 @@ fn a_worker_that_does_not_stop_in_time_is_taken_for_dead() {
 fn a_job_with_a_result_never_runs_again() {
     let mut script = Script::new(two_workers());
     let result = Some(JobResult::Finished);
-    let found = StoreRecord { result, ..StoreRecord::fresh(JobId(1)) };
-    script.check(Input::Recovered(found), &["stop Result(Finished)"]);
+    let retained = vec![CheckpointId(4)];
+    let next_checkpoint = CheckpointId(5);
+    let found = StoreRecord { result, retained, next_checkpoint, ..StoreRecord::fresh(JobId(1)) };
+    script.check(Input::Recovered(found.clone()), &["stop Result(Finished)"]);
     script.check(Input::Timer(Timer::Heartbeat), &["stale-input"]);
+    // Whoever cleans up behind it must not take the last checkpoint for an orphan.
+    assert_eq!(script.coordinator.durable(), &found);
 }
 
 #[test]
