@@ -102,3 +102,26 @@ fn a_run_that_is_stuck_ends_with_four_and_names_what_is_pending() {
     let pending = "stuck: after all faults healed, the job waits for slots: 0 of 3";
     assert!(output.contains(pending), "{output}");
 }
+
+#[test]
+fn a_fault_that_never_happens_is_an_error_of_the_scenario() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = repository().join("scenarios/smoke/worker-crash.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let at = text.find("at = ").unwrap();
+    let line = text[at..].lines().next().unwrap();
+    let text = text.replace(line, "on = { event = \"job-failed\" }");
+    let path = scratch.path().join("case.toml");
+    std::fs::write(&path, text).unwrap();
+    let (code, output, _) = sim(scratch.path(), &["sweep", "case.toml", "--seeds", "1..2"]);
+    assert_eq!(code, 2, "{output}");
+    assert!(output.contains("fault 1 never happened in 2 seeds\nhint: "), "{output}");
+}
+
+#[test]
+fn a_trace_that_is_not_there_cannot_be_compared() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, _, error) = sim(scratch.path(), &["diff", "one.txt", "two.txt"]);
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: cannot read the trace one.txt: "), "{error}");
+}

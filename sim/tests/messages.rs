@@ -1,6 +1,7 @@
 //! Every message that a scenario file can provoke, as its author meets it.
 
 use seawall_sim::scenario::Scenario;
+use seawall_sim::seed_file::SeedFile;
 
 const SOUND: &str = r#"about  = "A worker dies after it acked the barrier and before the checkpoint completed."
 expect = ["exactly-once-output", "recovers"]
@@ -103,4 +104,38 @@ messages! {
     a_plant_without_its_property: "planted", "expect = [\"exactly-once-output\", \"recovers\"]"
         => "plant = \"files-are-not-synced\"";
     several_problems_at_once: "crash", "[1, 42]\nuntil  = \"60s\"" => "[7, 7]\nuntil  = \"0s\"";
+}
+
+const SEED_FILE: &str =
+    include_str!("../../scenarios/regression/failover-after-the-end-of-input.seed.toml");
+
+/// What its reader is told about the sound seed file with the first line that begins with `from`
+/// replaced by `to`.
+fn seed_message(from: &str, to: &str) -> String {
+    let line = SEED_FILE.lines().find(|it| it.starts_with(from)).expect("the case replaces a line");
+    let text = SEED_FILE.replacen(line, to, 1);
+    match SeedFile::parse("case.seed.toml", &text) {
+        Ok(_) => panic!("accepted: {to}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+macro_rules! seed_messages {
+    ($($name:ident: $from:literal => $to:literal;)*) => {
+        $(#[test] fn $name() {
+            let shown = seed_message($from, $to);
+            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+                snapshot_path => "snapshots/messages" }, {
+                insta::assert_snapshot!(stringify!($name), shown);
+            });
+        })*
+    };
+}
+
+seed_messages! {
+    a_seed_file_of_another_format: "format" => "format = 2";
+    a_seed_file_with_a_digest_that_is_no_number: "digest" => "digest = \"none\"";
+    a_seed_file_with_an_unknown_key: "seed" => "sede = 1";
+    a_seed_file_with_a_scenario_that_is_wrong: "until" => "until = \"30\"";
+    a_seed_file_with_a_node_that_is_not_there: "node = \"worker-2\"" => "node = \"worker-9\"";
 }
