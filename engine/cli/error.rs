@@ -8,6 +8,10 @@ use seawall::protocol::CheckpointId;
 use seawall::runtime::RuntimeError;
 use seawall::runtime::storage::StorageError;
 
+/// What to do about a full disk, whatever was being written.
+pub(crate) const FULL: &str =
+    "free space on the disk, then run the same command again; nothing is lost";
+
 /// A command could not do what it was asked to. Nothing that was there before is lost.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -81,11 +85,11 @@ pub(crate) enum CliError {
     )]
     OutputInUse(PathBuf),
     #[error(
-        "the store record in {} cannot be written, {tries} tries failed\n\
-         hint: look for a full or broken disk; then run the same command again, nothing is lost",
+        "the store record in {} cannot be written, {tries} tries failed: {cause}\n\
+         hint: mend the disk, then run the same command again; nothing is lost",
         path.display()
     )]
-    RecordUnwritable { path: PathBuf, tries: u32 },
+    RecordUnwritable { path: PathBuf, tries: u32, cause: String },
     #[error(
         "no checkpoints of seawall in: {}\n\
          hint: name the directory of one job, as in seawall-data/access-log-0123456789abcdef",
@@ -109,6 +113,10 @@ impl CliError {
         hint: &'static str,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source, hint }
+        move |source| {
+            let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+            let hint = if full.contains(&source.kind()) { FULL } else { hint };
+            Self::Io { action, path, source, hint }
+        }
     }
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::RunArgs;
-use crate::error::CliError;
+use crate::error::{CliError, FULL};
 use crate::report;
 use crate::run::ownership::Owner;
 use crate::run::preflight::Cleared;
@@ -93,7 +93,8 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
             })?,
             Either::Right((Either::Left((signal, _)), _)) => Ended::Interrupted { signal },
             Either::Right((Either::Right((tries, _)), _)) => {
-                return Err(CliError::RecordUnwritable { path: storage.clone(), tries });
+                let cause = state::why_unwritable(storage);
+                return Err(CliError::RecordUnwritable { path: storage.clone(), tries, cause });
             }
         }
     };
@@ -146,7 +147,7 @@ pub(crate) fn hint_for(cause: &str) -> Option<&'static str> {
     if cause.contains("hint: ") {
         None
     } else if cause.contains("os error 28") || cause.contains("os error 122") {
-        Some("free space on the disk, then run the same command again; nothing is lost")
+        Some(FULL)
     } else {
         Some(
             "mend the cause, then run the same command again; it continues from the newest checkpoint",

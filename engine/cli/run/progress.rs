@@ -12,7 +12,7 @@ use seawall::stream::Job;
 /// Messages that wait to be printed; older ones are dropped beyond that.
 const NOTICES_MAX: usize = 256;
 /// Failed writes of the store record in a row after which the program gives up.
-pub(crate) const RECORD_TRIES_MAX: u32 = 50;
+pub(crate) const RECORD_TRIES_MAX: u32 = 25;
 
 /// Counts of one process.
 #[derive(Debug, Clone, Default)]

@@ -64,6 +64,17 @@ pub(crate) fn check_free(root: &Path) -> Result<(), CliError> {
     }
 }
 
+/// What the disk says to another file in the directory, now that it refuses the record.
+pub(crate) fn why_unwritable(root: &Path) -> String {
+    let path = root.join("probe.tmp");
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&[0; 1 << 16])?;
+        file.sync_all()
+    });
+    let _ = fs::remove_file(path);
+    written.map_or_else(|error| error.to_string(), |()| "it can be written again by now".into())
+}
+
 /// The right to use a state directory, for as long as it lives.
 pub(crate) struct Held {
     root: PathBuf,
