@@ -192,3 +192,63 @@ impl State {
         pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::trace::Entry;
+
+    fn told(events: Vec<Event>) -> String {
+        let entries = events.into_iter().map(|event| Entry {
+            at: Duration::ZERO,
+            node: Some(Node::Coordinator),
+            what: What::Event(event),
+        });
+        let chains = [(0, "generate".to_owned()), (1, "count".to_owned())].into();
+        pending(&Trace { entries: entries.collect(), chains }).join("\n")
+    }
+
+    fn attempt(operator: u32) -> AttemptId {
+        AttemptId { subtask: SubtaskId::new(operator, 0), attempt: Attempt(1) }
+    }
+
+    fn running() -> Vec<Event> {
+        vec![
+            Event::AttemptDeployed { attempt: Attempt(1), restore: None },
+            Event::SubtaskReady { attempt: attempt(0), restored: None },
+            Event::SubtaskReady { attempt: attempt(1), restored: None },
+            Event::AttemptStarted { attempt: Attempt(1) },
+        ]
+    }
+
+    #[test]
+    fn a_job_without_slots_says_how_many_it_has() {
+        let events = vec![Event::WaitingForSlots { have: 2, need: 4 }];
+        assert_eq!(told(events), "the job waits for slots: 2 of 4");
+    }
+
+    #[test]
+    fn a_checkpoint_names_the_acks_that_it_lacks() {
+        let checkpoint = CheckpointId(1);
+        let mut events = running();
+        events.push(Event::CheckpointTriggered { checkpoint, is_final: false });
+        events.push(Event::SnapshotAcked { attempt: attempt(0), checkpoint });
+        let channel = ChannelId(1);
+        events.push(Event::ChannelBlocked { attempt: attempt(1), checkpoint, channel });
+        insta::assert_snapshot!(told(events), @r"
+        attempt 1 runs; no checkpoint completed yet
+        checkpoint 1 lacks the ack of count/0
+        count/0 holds back ch1 and waits for the other barriers of checkpoint 1
+        ");
+    }
+
+    #[test]
+    fn an_attempt_that_does_not_stop_names_who_still_runs() {
+        let mut events = running();
+        events.push(Event::AttemptFailed { attempt: Attempt(1), cause: "a disk".to_owned() });
+        events.push(Event::SubtaskCancelled { attempt: attempt(0) });
+        assert_eq!(told(events), "attempt 1 failed (a disk) and is not stopped yet: count/0");
+    }
+}

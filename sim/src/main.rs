@@ -1,5 +1,6 @@
 //! `seawall-sim`: runs, sweeps, replays and verifies scenarios. `cargo sim` and `cargo verify`.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -71,12 +72,12 @@ struct SweepArguments {
     /// Scenario files, directories or names
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Seeds to run, both ends included: 1..100; each scenario's own when absent
+    /// Seeds to run, both ends included: 1..100; each scenario's own when absent; a seed file keeps its own
     #[arg(long, value_name = "A..B", value_parser = seed_range)]
     seeds: Option<Seeds>,
     /// Runs at a time; one for each core when absent
     #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    jobs: Option<NonZero<usize>>,
     #[command(flatten)]
     reports: Reports,
 }
@@ -185,7 +186,7 @@ fn write_trace(to: Option<&Path>, name: &str, seed: u64, trace: &trace::Trace) -
 fn sweep_paths(arguments: &SweepArguments) -> Usage<u8> {
     let loaded = load(&arguments.paths)?;
     let seeds = arguments.seeds.as_ref().map(|it| it.0.as_slice());
-    let jobs = arguments.jobs.unwrap_or_else(sweep::default_jobs);
+    let jobs = arguments.jobs.map_or_else(sweep::default_jobs, NonZero::get);
     let summary = verify::sweep_all(&loaded, seeds, jobs);
     report::print_summary(&summary);
     if let Some(path) = &arguments.reports.json {
@@ -255,6 +256,7 @@ fn verify_all(arguments: &VerifyArguments) -> Usage<u8> {
     let loaded = load(&[verify::scenario_directory()])?;
     let scenarios = verify::sweep_all(&loaded, None, sweep::default_jobs());
     let mut rows = scenarios.rows;
+    report::tell("checking the models");
     rows.extend(verify::check_models(sweep::default_jobs()));
     let summary = Summary::new(rows, start.elapsed());
     if arguments.json {

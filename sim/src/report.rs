@@ -107,6 +107,11 @@ pub fn error(text: &str) {
     eprintln!("error: {text}");
 }
 
+/// Says what goes on, beside the output.
+pub fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 fn may_color() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }

@@ -205,7 +205,7 @@ impl Stage {
             (What::Event(event), Some(node)) => {
                 Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
             }
-            (What::Event(_) | What::Fault(_) | What::Healed(_), _) => None,
+            (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
         });
         let disk = world.disk();
         let ending = match outcome {
@@ -265,8 +265,8 @@ impl Process {
                     Err(error) => error,
                 },
             };
-            let text = format!("the process of {node} ended: {error}");
-            self.injector.recorder().note(self.world.now(), What::Healed(text));
+            let text = format!("the process of {node}: {error}");
+            self.injector.recorder().note(self.world.now(), What::Ended(text));
             clock.sleep(SUPERVISOR_PAUSE).await;
         }
     }
@@ -359,7 +359,7 @@ fn count(trace: &Trace) -> Counts {
             What::Fault(_) => counts.faults += 1,
             What::Event(Event::CheckpointCompleted { .. }) => counts.checkpoints += 1,
             What::Event(Event::AttemptStarted { .. }) => attempts += 1,
-            What::Event(_) | What::Healed(_) => {}
+            What::Event(_) | What::Healed(_) | What::Ended(_) => {}
         }
     }
     counts.recoveries = attempts.saturating_sub(1);

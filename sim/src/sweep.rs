@@ -107,13 +107,13 @@ pub struct Hunt {
     pub other: Option<String>,
 }
 
-/// Runs the seeds of a planted scenario until the property it names is violated.
-pub fn hunt(scenario: &Scenario) -> Hunt {
+/// Runs a planted scenario with these seeds until the property it names is violated.
+pub fn hunt(scenario: &Scenario, seeds: &[u64]) -> Hunt {
     let Claim::Violates { property, .. } = &scenario.claim else {
         panic!("{} plants nothing", scenario.name)
     };
     let mut hunt = Hunt { seeds: 0, counts: Counts::default(), caught: None, other: None };
-    for seed in &scenario.seeds {
+    for seed in seeds {
         let verdict = run::run(scenario, *seed);
         hunt.seeds += 1;
         hunt.counts += verdict.counts;

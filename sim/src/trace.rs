@@ -36,6 +36,8 @@ pub enum What {
     Fault(String),
     /// A fault healed.
     Healed(String),
+    /// A process ended with an error; a supervisor starts it again.
+    Ended(String),
 }
 
 /// Names of chains, by operator number.
@@ -85,7 +87,7 @@ impl Trace {
         let completed = self.completed();
         let shown = self.entries.iter().filter(|entry| match &entry.what {
             What::Event(event) => !is_routine(event, &completed),
-            What::Fault(_) | What::Healed(_) => true,
+            What::Fault(_) | What::Healed(_) | What::Ended(_) => true,
         });
         let mut lines: Vec<(String, Option<(CheckpointId, CheckpointId)>)> = Vec::new();
         for entry in shown {
@@ -108,7 +110,7 @@ impl Trace {
     fn completed(&self) -> BTreeSet<CheckpointId> {
         let completed = self.entries.iter().filter_map(|entry| match entry.what {
             What::Event(Event::CheckpointCompleted { checkpoint }) => Some(checkpoint),
-            What::Event(_) | What::Fault(_) | What::Healed(_) => None,
+            What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_) => None,
         });
         completed.collect()
     }
@@ -119,6 +121,7 @@ impl Trace {
             What::Event(event) => Self::line_of(entry, event.name(), &details(event, &self.chains)),
             What::Fault(what) => Self::line_of(entry, "FAULT", what),
             What::Healed(what) => Self::line_of(entry, "HEALED", what),
+            What::Ended(what) => Self::line_of(entry, "ENDED", what),
         }
     }
 

@@ -119,7 +119,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Vec<FileError>> {
 enum Unit<'a> {
     Seed(usize, &'a Scenario, u64),
     Twice(usize, &'a Scenario, u64),
-    Hunt(usize, &'a Scenario),
+    Hunt(usize, &'a Scenario, &'a [u64]),
     Replay(usize, &'a SeedFile),
 }
 
@@ -141,7 +141,8 @@ impl Done {
     }
 }
 
-/// Runs everything that is loaded: each scenario over `seeds`, or its own seeds when `None`.
+/// Runs everything that is loaded: each scenario over `seeds`, or its own seeds when `None`. A seed file
+/// keeps its own.
 pub fn sweep_all(loaded: &[Loaded], seeds: Option<&[u64]>, jobs: usize) -> Summary {
     let start = Instant::now();
     let mut units = Vec::new();
@@ -149,7 +150,9 @@ pub fn sweep_all(loaded: &[Loaded], seeds: Option<&[u64]>, jobs: usize) -> Summa
         match one {
             Loaded::Seed(_, file) => units.push(Unit::Replay(index, file)),
             Loaded::Scenario(scenario) => match &scenario.claim {
-                Claim::Violates { .. } => units.push(Unit::Hunt(index, scenario)),
+                Claim::Violates { .. } => {
+                    units.push(Unit::Hunt(index, scenario, seeds.unwrap_or(&scenario.seeds)));
+                }
                 Claim::Expect(_) => {
                     let seeds = seeds.unwrap_or(&scenario.seeds);
                     let seeds = seeds.iter().copied();
@@ -196,7 +199,7 @@ impl Unit<'_> {
         match self {
             Self::Seed(index, _, _)
             | Self::Twice(index, _, _)
-            | Self::Hunt(index, _)
+            | Self::Hunt(index, _, _)
             | Self::Replay(index, _) => *index,
         }
     }
@@ -211,8 +214,8 @@ impl Unit<'_> {
                 let differs = sweep::twice(scenario, *seed).map(Box::new);
                 Done::Twice(*index, start.elapsed(), differs)
             }
-            Self::Hunt(index, scenario) => {
-                let hunt = Box::new(sweep::hunt(scenario));
+            Self::Hunt(index, scenario, seeds) => {
+                let hunt = Box::new(sweep::hunt(scenario, seeds));
                 Done::Hunt(*index, start.elapsed(), hunt)
             }
             Self::Replay(index, file) => {

@@ -1,6 +1,7 @@
 //! Tests of the whole engine in the simulator. They link madsim; `tests/real` never does.
 
 mod determinism;
+mod faults;
 mod replay;
 mod traces;
 
