@@ -68,7 +68,7 @@ pub(crate) fn check_free(root: &Path) -> Result<(), CliError> {
 pub(crate) fn why_unwritable(root: &Path) -> String {
     let path = root.join("probe.tmp");
     let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&[0; 1 << 16])?;
+        file.write_all(&vec![0; 1 << 16])?;
         file.sync_all()
     });
     let _ = fs::remove_file(path);
