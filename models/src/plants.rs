@@ -260,7 +260,59 @@ pub const PLANTS: &[Plant] = &[
         in_simulator: true,
         tamper: || Box::new(WorkerOutlivesItsLeader),
     },
+    Plant {
+        name: "barrier-is-repeated",
+        about: "a subtask that hears of a completed checkpoint sends its barrier once more",
+        bug: "RisingWave #25690: what was sent already was sent again after its answer was missed",
+        violates: "barriers-in-order",
+        model: None,
+        model_property: "barriers-in-order",
+        in_simulator: true,
+        tamper: || Box::new(BarrierIsRepeated),
+    },
+    Plant {
+        name: "one-ack-for-the-whole-slot",
+        about: "a worker answers for the neighbour in the slot as well",
+        bug: "RisingWave #22384: a checkpoint completed without the answer of a part of the graph",
+        violates: "durable-before-ack",
+        model: None,
+        model_property: "durable-before-ack",
+        in_simulator: true,
+        tamper: || Box::new(OneAckForTheWholeSlot),
+    },
 ];
+
+struct BarrierIsRepeated;
+impl Tamper for BarrierIsRepeated {
+    fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        if let Input::Completed { checkpoint, is_final: false } = *input {
+            effects.push(Effect::ForwardBarrier(checkpoint));
+            let attempt = plan.attempt;
+            effects.push(Effect::Note(Event::BarrierForwarded { attempt, checkpoint }));
+        }
+    }
+}
+
+struct OneAckForTheWholeSlot;
+impl Tamper for OneAckForTheWholeSlot {
+    fn after_worker(&self, _: &worker::Plan, _: &worker::Input, effects: &mut Vec<worker::Effect>) {
+        let neighbour_too = |effect: &worker::Effect| {
+            let worker::Effect::Send(message::ToCoordinator::Ack { attempt, checkpoint, snapshot }) =
+                effect
+            else {
+                return None;
+            };
+            let (mut attempt, mut snapshot) = (*attempt, snapshot.clone());
+            attempt.subtask.operator.0 ^= 1;
+            snapshot.subtask = attempt.subtask;
+            let checkpoint = *checkpoint;
+            let ack = message::ToCoordinator::Ack { attempt, checkpoint, snapshot };
+            Some(worker::Effect::Send(ack))
+        };
+        let more: Vec<_> = effects.iter().filter_map(neighbour_too).collect();
+        effects.extend(more);
+    }
+}
 
 struct RecordsPassTheBarrier;
 impl Tamper for RecordsPassTheBarrier {
