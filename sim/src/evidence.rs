@@ -169,7 +169,7 @@ fn record(disk: &InspectableDisk) -> Option<StoreRecord> {
     format::decode(Kind::Record, &bytes, &path).ok()
 }
 
-/// Reads a whole checkpoint as a loss of all power would leave it.
+/// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too.
 fn read(disk: &InspectableDisk, checkpoint: CheckpointId) -> Result<Vec<Snapshot>, String> {
     let root = Path::new(STORAGE);
     let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest(root, checkpoint))?.0;
@@ -193,6 +193,9 @@ fn file<T: serde::de::DeserializeOwned>(
     let bytes = disk
         .read(View::Durable, path)
         .ok_or_else(|| format!("{} is not durable", path.display()))?;
+    if disk.read(View::Visible, path).is_none() {
+        return Err(format!("{} was deleted", path.display()));
+    }
     let value = format::decode(kind, &bytes, path).map_err(|it| it.to_string())?;
     Ok((value, bytes))
 }

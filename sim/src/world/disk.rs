@@ -573,12 +573,19 @@ impl Disk for NodeDisk {
         state.check_directory(&path)?;
         let durable = &mut state.durable;
         let mut rest = Vec::new();
+        let mut loses_directory = false;
         for change in std::mem::take(&mut state.changes) {
             if change.is_in(&path) && can_be_durable(durable, &change) {
+                let vacated = change.vacates.as_ref().and_then(|it| durable.get(it));
+                loses_directory |= vacated == Some(&Name::Directory);
                 change.apply(durable);
             } else {
                 rest.push(change);
             }
+        }
+        if loses_directory {
+            // It was empty: what was removed from it before is gone with it.
+            drop_orphans(durable);
         }
         state.changes = rest;
         Ok(())

@@ -160,6 +160,22 @@ fn changes_of_names_are_undone_from_the_last_to_the_first() {
 }
 
 #[test]
+fn a_directory_whose_removal_is_durable_leaves_no_durable_files_behind() {
+    run(1, |world| async move {
+        let env = env(&world, "one");
+        env.disk.create_directory(Path::new("a")).await.unwrap();
+        sync_root(&env).await;
+        write(&env, "a/file", b"x", true).await;
+        env.disk.sync_directory(Path::new("a")).await.unwrap();
+        env.disk.remove(Path::new("a/file")).await.unwrap();
+        env.disk.remove_directory(Path::new("a")).await.unwrap();
+        assert!(durable(&world, "a/file").is_some(), "nothing was synced since");
+        sync_root(&env).await;
+        assert_eq!(durable(&world, "a/file"), None);
+    });
+}
+
+#[test]
 fn a_directory_that_is_undone_takes_along_what_is_in_it() {
     let left = outcomes(|seed| {
         run(seed, |world| async move {
