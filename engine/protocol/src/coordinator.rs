@@ -292,6 +292,12 @@ impl Coordinator {
         self.store.durable()
     }
 
+    /// Whether the record on disk may be another than [`Self::durable`]: a write failed and may have taken
+    /// effect (H3). Then no file of any checkpoint may be deleted.
+    pub fn is_in_doubt(&self) -> bool {
+        self.store.is_in_doubt()
+    }
+
     /// The living attempt, if there is one.
     pub fn execution(&self) -> Option<&Execution> {
         match &self.job {

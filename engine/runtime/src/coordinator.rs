@@ -81,8 +81,11 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         storing: 0,
     };
     let outcome = shell.drive(inbox).await;
-    // What was pending or written late belongs to nobody now (T8).
-    inspect::remove_orphans(disk.as_ref(), &root, shell.core.durable()).await;
+    // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
+    // names; then it is left to the next start, which reads the record (H3).
+    if !shell.core.is_in_doubt() {
+        inspect::remove_orphans(disk.as_ref(), &root, shell.core.durable()).await;
+    }
     Ok(outcome)
 }
 
