@@ -35,6 +35,9 @@ pub struct Row {
     pub exit_code: u8,
     /// Real seconds, over all seeds.
     pub seconds: f64,
+    /// A hash of the digests of all traces, in the order of seeds: equal in every sweep of these seeds by
+    /// the same build, however many ran at a time. Absent where the number of runs depends on what they find.
+    pub digest: Option<String>,
     /// What to read when it is not as it should be.
     pub explanation: Option<String>,
 }
@@ -52,6 +55,7 @@ impl Row {
             is_good: true,
             exit_code: 0,
             seconds: time.as_secs_f64(),
+            digest: None,
             explanation: None,
         }
     }

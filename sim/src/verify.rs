@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use seawall_models::{Size, check as model};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::report::{Progress, Row, Summary, seed_directory};
 use crate::run;
 use crate::scenario::{Claim, FileError, Scenario};
@@ -270,6 +272,7 @@ fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
     let (mut seeds, mut counts, mut time) = (0, Counts::default(), Duration::ZERO);
     let mut failures: Vec<Box<Verdict>> = Vec::new();
     let mut happened: Vec<bool> = Vec::new();
+    let mut digests: Vec<u8> = Vec::new();
     let mut replayed = None;
     let mut hunted = None;
     for one in done {
@@ -278,6 +281,7 @@ fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
                 seeds += 1;
                 counts += result.counts;
                 time += result.wall_time;
+                digests.extend(result.digest.to_le_bytes());
                 happened.resize(result.happened.len(), false);
                 happened.iter_mut().zip(&result.happened).for_each(|(any, it)| *any |= it);
                 failures.extend(result.failure);
@@ -300,7 +304,8 @@ fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
             }
         }
     }
-    let row = Row::new(&name, seeds, counts, time);
+    let mut row = Row::new(&name, seeds, counts, time);
+    row.digest = (!digests.is_empty()).then(|| format!("{:016x}", xxh3_64(&digests)));
     match loaded {
         Loaded::Seed(_, file) => regression(row, file, &replayed.expect("it was replayed")),
         Loaded::Scenario(scenario) => match (&scenario.claim, hunted) {
