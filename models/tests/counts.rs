@@ -28,9 +28,16 @@ fn commit_holds() {
 }
 
 #[test]
-#[ignore = "a minute in a debug build; part of every merge"]
-fn the_larger_sizes_hold() {
+fn the_larger_alignment_holds() {
     holds_with("alignment", Size::Merge, 234_361, 1_057_537);
+}
+
+#[test]
+fn the_larger_life_of_checkpoints_holds() {
     holds_with("checkpoint", Size::Merge, 1_132_096, 2_177_689);
+}
+
+#[test]
+fn the_larger_commit_holds() {
     holds_with("commit", Size::Merge, 249_548, 559_595);
 }
