@@ -241,16 +241,6 @@ pub const PLANTS: &[Plant] = &[
         tamper: || Box::new(CollectedWhilePending),
     },
     Plant {
-        name: "checkpoint-files-stay",
-        about: "the files of checkpoints that are given up or subsumed are not deleted",
-        bug: "FLINK-5063: the state of discarded checkpoints leaked",
-        violates: "no-orphans",
-        model: None,
-        model_property: "no-orphans",
-        in_simulator: true,
-        tamper: || Box::new(CheckpointFilesStay),
-    },
-    Plant {
         name: "worker-outlives-its-leader",
         about: "a worker that lost its coordinator does not stop its subtasks",
         bug: "FLINK-34007: components of a lost leadership lived on and blocked the next one",
@@ -523,13 +513,6 @@ impl Tamper for CollectedWhilePending {
                 None
             }
         });
-    }
-}
-
-struct CheckpointFilesStay;
-impl Tamper for CheckpointFilesStay {
-    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
-        effects.retain(|effect| !matches!(effect, Order::DeleteCheckpoint(_)));
     }
 }
 
