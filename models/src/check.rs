@@ -27,9 +27,9 @@ use stateright::{Expectation, Model};
 /// How far a model is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Size {
-    /// Seconds: with every commit.
+    /// Seconds in all: part of `cargo verify`.
     Smoke,
-    /// Minutes: with every merge.
+    /// Some ten times as many states: part of `cargo test`.
     Merge,
 }
 

@@ -177,7 +177,7 @@ impl Driver {
             key_groups: launch.job.key_groups,
         };
         let mut chain = (operator.build)(place);
-        let snapshot = match launch.restore {
+        let mut snapshot = match launch.restore {
             Some(checkpoint) => Some(read_snapshot(&launch, checkpoint).await?),
             None => None,
         };
@@ -190,8 +190,9 @@ impl Driver {
                 source.open(&launch.env, &splits).await?;
             }
             Chain::Operator(operator) => {
-                if let Some(snapshot) = &snapshot {
-                    let groups: Vec<_> = snapshot.keyed.iter().map(encoded_group).collect();
+                if let Some(snapshot) = &mut snapshot {
+                    let keyed = std::mem::take(&mut snapshot.keyed);
+                    let groups: Vec<_> = keyed.into_iter().map(encoded_group).collect();
                     operator
                         .restore(&groups)
                         .map_err(|error| Failure { cause: error.to_string(), is_fatal: true })?;
@@ -600,12 +601,9 @@ async fn own_splits(launch: &Launch) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(all.into_iter().skip(subtask.index as usize).step_by(parallelism).collect())
 }
 
-fn encoded_group(section: &KeyedSection) -> EncodedGroup {
-    EncodedGroup {
-        key_group: section.key_group,
-        entries: section.entries,
-        bytes: section.bytes.clone(),
-    }
+fn encoded_group(section: KeyedSection) -> EncodedGroup {
+    let KeyedSection { key_group, entries, bytes } = section;
+    EncodedGroup { key_group, entries, bytes }
 }
 
 fn keyed_section(group: EncodedGroup) -> KeyedSection {
