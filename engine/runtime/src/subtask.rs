@@ -148,8 +148,8 @@ struct Driver {
     /// This attempt told downstream and coordinator that its source ended; a restored one tells again.
     has_told_end: bool,
     life: Life,
-    /// A commit failed in a way that no other attempt can mend: output is lost (K8).
-    has_lost_output: bool,
+    /// Why a commit failed in a way that no other attempt can mend: output is lost (K8).
+    lost_output: Option<String>,
 }
 
 async fn drive(launch: Launch, inbox: Inbox, gate: Gate) -> Result<(), Failure> {
@@ -231,7 +231,7 @@ impl Driver {
             handles: BTreeMap::new(),
             inputs: VecDeque::new(),
             life: Life::Restoring,
-            has_lost_output: false,
+            lost_output: None,
         })
     }
 
@@ -463,7 +463,10 @@ impl Driver {
                 self.life = Life::Finished;
             }
             Effect::Fail { cause } => {
-                return Err(Failure { cause, is_fatal: self.has_lost_output });
+                return Err(match self.lost_output.take() {
+                    Some(lost) => Failure { cause: format!("{cause}: {lost}"), is_fatal: true },
+                    None => Failure { cause, is_fatal: false },
+                });
             }
             Effect::Note(event) => self.launch.env.emit(event).await,
         }
@@ -489,8 +492,10 @@ impl Driver {
             }
             Err(error) => {
                 let is_retryable = !error.is_fatal();
-                self.has_lost_output |= error.is_fatal();
                 let cause = error.to_string();
+                if !is_retryable {
+                    self.lost_output = Some(cause.clone());
+                }
                 self.launch.env.emit(Event::CommitFailed { attempt, checkpoint, cause }).await;
                 self.inputs.push_back(Input::CommitFailed { checkpoint, is_retryable });
             }

@@ -272,6 +272,39 @@ async fn the_storage_of_another_job_is_refused() {
     assert!(matches!(error, RuntimeError::Storage(StorageError::OtherJob { .. })), "{error}");
 }
 
+/// Removes what sinks have pre-committed, between the last ack and the commit.
+struct Loses {
+    names: Arc<Names>,
+    pending: PathBuf,
+}
+
+#[async_trait]
+impl Observer for Loses {
+    fn observe(&self, event: Event) -> Reaction {
+        if let Event::CheckpointAcknowledged { .. } = event {
+            for file in std::fs::read_dir(&self.pending).unwrap() {
+                std::fs::remove_file(file.unwrap().path()).unwrap();
+            }
+        }
+        self.names.observe(event)
+    }
+
+    async fn settle(&self) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn output_that_is_lost_ends_the_job_at_once_and_is_never_skipped() {
+    let mut cluster = Cluster::new(Some(60_000));
+    let pending = cluster.directory.path().join("output/.pending");
+    cluster.env.observer = Arc::new(Loses { names: Arc::clone(&cluster.names), pending });
+    let _worker = cluster.worker(1, PARALLELISM);
+    let outcome = cluster.coordinator().await.unwrap();
+    let Outcome::Failed(cause) = outcome else { panic!("{outcome:?}") };
+    assert!(cause.contains("output is lost"), "{cause}");
+    // Another attempt could not mend it, and the restart strategy allows ten (K8, O9).
+    assert_eq!(cluster.names.count("attempt-deployed"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_does_not_receive_is_disconnected_and_holds_up_nobody() {
     let mut cluster = Cluster::new(Some(5_000));
