@@ -19,8 +19,18 @@ pub enum CheckpointMode {
 pub struct CheckpointConfig {
     /// Exactly-once or at-least-once.
     pub mode: CheckpointMode,
-    /// Time between two periodic triggers; `None` leaves only the final checkpoint.
+    /// Time between two periodic triggers; `None` leaves only the other triggers and the final checkpoint.
     pub interval: Option<Duration>,
+    /// Effective interval while a source reports a backlog (B7); `None` is `interval`.
+    pub interval_during_backlog: Option<Duration>,
+    /// Trigger when this many records were ingested since the last trigger.
+    pub every_records: Option<u64>,
+    /// Trigger when this many bytes of state changed since the last trigger.
+    pub every_dirty_bytes: Option<u64>,
+    /// How time, records and dirty bytes are combined when more than one is set.
+    pub combination: TriggerCombination,
+    /// Whether and when a barrier may overtake records (E).
+    pub alignment: Alignment,
     /// A pending checkpoint older than this expires (G4).
     pub timeout: Duration,
     /// Least time from a completion to the next trigger (B3).
@@ -31,6 +41,46 @@ pub struct CheckpointConfig {
     pub tolerable_failures: u32,
     /// Completed checkpoints to keep, at least 1 (H5).
     pub retained: u32,
+    /// Completed checkpoints older than this are removed, except the newest.
+    pub expiration: Option<Duration>,
+    /// What happens to the retained checkpoints when the job is cancelled (H9).
+    pub on_cancel: RetentionOnCancel,
+    /// Snapshots may refer to files of earlier checkpoints (I).
+    pub is_incremental: bool,
+    /// Checkpoints go on while some subtasks have finished (N1, C3).
+    pub is_taken_after_finish: bool,
+}
+
+/// How several conditions of a trigger are combined.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TriggerCombination {
+    /// The first condition that holds triggers.
+    #[default]
+    Any,
+    /// Every condition must hold.
+    All,
+}
+
+/// Whether a barrier waits behind the records before it (C) or overtakes them (E).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Alignment {
+    /// It waits.
+    #[default]
+    Aligned,
+    /// It overtakes records; those are part of the snapshot.
+    Unaligned,
+    /// It waits this long at each subtask, and then overtakes (E9).
+    AlignedFor(Duration),
+}
+
+/// What a cancelled job leaves (Flink's `externalized-checkpoint-retention`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RetentionOnCancel {
+    /// The retained checkpoints are deleted.
+    #[default]
+    Delete,
+    /// They stay.
+    Retain,
 }
 
 impl Default for CheckpointConfig {
@@ -38,11 +88,20 @@ impl Default for CheckpointConfig {
         Self {
             mode: CheckpointMode::ExactlyOnce,
             interval: Some(Duration::from_secs(1)),
+            interval_during_backlog: None,
+            every_records: None,
+            every_dirty_bytes: None,
+            combination: TriggerCombination::Any,
+            alignment: Alignment::Aligned,
             timeout: Duration::from_mins(10),
             min_pause: Duration::ZERO,
             max_concurrent: 1,
             tolerable_failures: 0,
             retained: 1,
+            expiration: None,
+            on_cancel: RetentionOnCancel::Delete,
+            is_incremental: false,
+            is_taken_after_finish: true,
         }
     }
 }

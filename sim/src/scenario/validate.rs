@@ -651,6 +651,7 @@ impl Reader {
                 limits::RETAINED_MAX,
                 defaults.retained,
             ),
+            ..defaults
         }
     }
 

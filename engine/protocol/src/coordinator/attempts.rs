@@ -1,0 +1,235 @@
+//! Deploying, starting, failing and restarting attempts (O5-O11, P2).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
+use crate::event::{AbortReason, Event};
+use crate::execution::{Execution, Phase, Status, slots_needed};
+use crate::failover::Decision;
+use crate::ids::{Attempt, AttemptId, WorkerId};
+use crate::limits::CANCEL_TIMEOUT;
+use crate::message::{Deployment, Order};
+use crate::store::Purpose;
+
+impl Coordinator {
+    pub(super) fn deploy(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
+        assert!(self.job == Job::Reserving, "an attempt was reserved in another state");
+        let slots = self.workers.iter().map(|(worker, it)| (*worker, it.slots)).collect();
+        let Some(execution) = Execution::place(attempt, &self.plan.subtasks, &slots) else {
+            self.job = Job::Waiting; // Workers were lost meanwhile; the attempt's number is skipped.
+            return;
+        };
+        let restore = self.store.newest();
+        let locations = execution.locations();
+        for worker in execution.workers() {
+            let here = locations.iter().filter(|(_, at)| *at == worker);
+            let subtasks = here.map(|(subtask, _)| *subtask).collect();
+            let locations = locations.clone();
+            let deployment = Deployment { attempt, restore, subtasks, locations };
+            self.send(worker, Order::Deploy(deployment), effects);
+        }
+        effects.push(Effect::Note(Event::AttemptDeployed { attempt, restore }));
+        self.job = Job::Live(execution);
+    }
+
+    pub(super) fn on_ready(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
+        let Some(execution) = self.expect(worker, by, Status::Restoring, Status::Ready) else {
+            return stale(format!("ready of {by}"), effects);
+        };
+        if execution.phase != Phase::Deploying || !execution.are_all(Status::Ready) {
+            return;
+        }
+        execution.on_started();
+        let (attempt, workers) = (execution.attempt, execution.workers());
+        for worker in workers {
+            self.send(worker, Order::Start(attempt), effects);
+        }
+        effects.push(Effect::Note(Event::AttemptStarted { attempt }));
+        self.trigger.start(effects);
+        self.failover.on_started(attempt, effects);
+    }
+
+    pub(super) fn on_ended(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
+        let Some(execution) = self.expect(worker, by, Status::Running, Status::Ended) else {
+            return stale(format!("end of {by}"), effects);
+        };
+        if execution.phase == Phase::Running && execution.are_all(Status::Ended) {
+            self.trigger.request_final(effects);
+        }
+    }
+
+    pub(super) fn on_finished(
+        &mut self,
+        worker: WorkerId,
+        by: AttemptId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((execution, status)) = self.live(worker, by) else {
+            return stale(format!("finish of {by}"), effects);
+        };
+        *execution.live_status(worker, by).expect("it is live") = Status::Finished;
+        let is_expected = match execution.phase {
+            Phase::Finishing => status == Status::Ended,
+            Phase::Cancelling { .. } => true,
+            Phase::Deploying | Phase::Running => false,
+        };
+        if !is_expected {
+            let cause = format!("{by} finished before the final checkpoint completed");
+            self.fail_attempt(cause, false, effects);
+        }
+    }
+
+    pub(super) fn on_cancelled(
+        &mut self,
+        worker: WorkerId,
+        by: AttemptId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((execution, _)) = self.live(worker, by) else {
+            return stale(format!("cancel of {by}"), effects);
+        };
+        *execution.live_status(worker, by).expect("it is live") = Status::Stopped;
+        self.fail_attempt(format!("{by} stopped without being told to"), false, effects);
+    }
+
+    pub(super) fn on_subtask_failed(
+        &mut self,
+        worker: WorkerId,
+        by: AttemptId,
+        cause: &str,
+        is_fatal: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((execution, _)) = self.live(worker, by) else {
+            return stale(format!("failure of {by}"), effects);
+        };
+        *execution.live_status(worker, by).expect("it is live") = Status::Stopped;
+        self.fail_attempt(format!("{by} failed: {cause}"), is_fatal, effects);
+    }
+
+    /// The subtask's execution and status, when the report is about a live subtask of this attempt.
+    pub(super) fn live(
+        &mut self,
+        worker: WorkerId,
+        by: AttemptId,
+    ) -> Option<(&mut Execution, Status)> {
+        let Job::Live(execution) = &mut self.job else { return None };
+        let status = *execution.live_status(worker, by)?;
+        Some((execution, status))
+    }
+
+    /// Moves a live subtask from one status to the next; `None` when it is not there.
+    pub(super) fn expect(
+        &mut self,
+        worker: WorkerId,
+        by: AttemptId,
+        from: Status,
+        to: Status,
+    ) -> Option<&mut Execution> {
+        let Job::Live(execution) = &mut self.job else { return None };
+        let status = execution.live_status(worker, by).filter(|it| **it == from)?;
+        *status = to;
+        Some(execution)
+    }
+
+    /// Begins to cancel the living attempt. A further failure belongs to the first one.
+    pub(super) fn fail_attempt(
+        &mut self,
+        cause: String,
+        is_fatal: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Job::Live(execution) = &mut self.job else { return };
+        let attempt = execution.attempt;
+        if let Phase::Cancelling { cause: first, is_fatal: was_fatal } = &mut execution.phase {
+            if is_fatal && !*was_fatal {
+                *first = cause;
+                *was_fatal = true;
+            }
+            return;
+        }
+        let was_started = execution.phase != Phase::Deploying;
+        execution.phase = Phase::Cancelling { cause: cause.clone(), is_fatal };
+        let live_workers = execution.live_workers();
+        effects.push(Effect::Note(Event::AttemptFailed { attempt, cause }));
+        if was_started {
+            self.trigger.stop(effects);
+            self.failover.on_failing(attempt, effects);
+        }
+        self.store.withdraw(Purpose::Reserve);
+        for checkpoint in self.pending.ids() {
+            self.abort(checkpoint, AbortReason::JobFailover, effects);
+        }
+        for worker in live_workers {
+            self.send(worker, Order::Cancel(attempt), effects);
+        }
+        effects.push(Effect::Arm(Timer::CancelExpires(attempt), Delay::exactly(CANCEL_TIMEOUT)));
+    }
+
+    pub(super) fn on_cancel_expired(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
+        let stuck = match &self.job {
+            Job::Live(Execution { attempt: it, phase: Phase::Cancelling { .. }, .. })
+                if *it == attempt =>
+            {
+                self.execution().map(Execution::live_workers).unwrap_or_default()
+            }
+            Job::Live(_) | Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Ending => {
+                return stale(format!("timer cancel-expires of attempt {attempt}"), effects);
+            }
+        };
+        for worker in stuck {
+            self.disconnect(worker, effects);
+            self.lose_worker(worker, "its subtasks did not stop in time", effects);
+        }
+    }
+
+    /// The failed attempt is fully stopped (O6): the restart strategy decides.
+    pub(super) fn restart_or_give_up(&mut self, effects: &mut Vec<Effect>) {
+        let Job::Live(execution) = &self.job else { return };
+        let Phase::Cancelling { cause, is_fatal } = &execution.phase else { return };
+        if !execution.is_stopped() {
+            return;
+        }
+        let (failed, cause, is_fatal) = (execution.attempt, cause.clone(), *is_fatal);
+        effects.push(Effect::Disarm(Timer::CancelExpires(failed)));
+        match self.failover.decide(is_fatal, effects) {
+            Decision::Restart(delay) => {
+                let attempt = self.store.durable().attempt.next();
+                effects.push(Effect::Arm(Timer::Restart(attempt), delay));
+                effects.push(Effect::Note(Event::RestartScheduled { attempt }));
+                self.job = Job::Restarting(attempt);
+            }
+            Decision::GiveUp => {
+                effects.push(Effect::Note(Event::JobFailed { cause: cause.clone() }));
+                self.stop(Outcome::Failed(cause), effects);
+            }
+        }
+    }
+
+    pub(super) fn end_when_finished(&mut self) {
+        if let Job::Live(execution) = &self.job
+            && execution.phase == Phase::Finishing
+            && execution.are_all(Status::Finished)
+        {
+            self.job = Job::Ending;
+            self.store.request(Purpose::Finish);
+        }
+    }
+
+    pub(super) fn deploy_when_possible(&mut self, effects: &mut Vec<Effect>) {
+        if self.job != Job::Waiting {
+            return;
+        }
+        let (have, need) = (self.slots(), slots_needed(&self.plan.subtasks));
+        if have >= need {
+            self.noted_slots = None;
+            self.job = Job::Reserving;
+            self.store.request(Purpose::Deploy);
+        } else if self.noted_slots != Some((have, need)) {
+            self.noted_slots = Some((have, need));
+            effects.push(Effect::Note(Event::WaitingForSlots { have, need }));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From trigger to completion or abort (B10, G, H).
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use super::{Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
+use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
+use crate::execution::Phase;
+use crate::ids::{AttemptId, CheckpointId};
+use crate::limits::RECORD_RETRY_PAUSE;
+use crate::message::{DeclineReason, Order};
+use crate::pending::ManifestAnswer;
+use crate::record::SnapshotHandle;
+use crate::store::{Failed, Persisted, Purpose};
+
+impl Coordinator {
+    pub(super) fn on_reserved(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        let Some(is_final) = self.trigger.on_reserved() else {
+            let reason = SkipReason::NotAllRequiredTasksRunning;
+            return effects.push(Effect::Note(Event::TriggerSkipped { reason }));
+        };
+        let Job::Live(execution) = &self.job else {
+            unreachable!("the trigger runs only while an attempt does");
+        };
+        assert!(execution.phase == Phase::Running, "triggered in {:?}", execution.phase);
+        let attempt = execution.attempt;
+        let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
+        self.pending.begin(checkpoint, attempt, subtasks, is_final);
+        let timeout = Delay::exactly(self.plan.checkpoint.timeout);
+        effects.push(Effect::Arm(Timer::CheckpointExpires(checkpoint), timeout));
+        let sources = self.plan.subtasks.iter().filter(|it| it.is_source).map(|it| it.subtask);
+        for worker in execution.workers_of(sources) {
+            self.send(worker, Order::Trigger { attempt, checkpoint }, effects);
+        }
+        effects.push(Effect::Note(Event::CheckpointTriggered { checkpoint, is_final }));
+    }
+
+    pub(super) fn on_ack(
+        &mut self,
+        attempt: AttemptId,
+        checkpoint: CheckpointId,
+        snapshot: SnapshotHandle,
+        effects: &mut Vec<Effect>,
+    ) {
+        let acked = self.pending.on_ack(checkpoint, attempt, snapshot);
+        match acked.answer {
+            AckAnswer::Success => {
+                effects.push(Effect::Note(Event::SnapshotAcked { attempt, checkpoint }));
+            }
+            reason @ (AckAnswer::Duplicate | AckAnswer::Unknown | AckAnswer::Discarded) => {
+                effects.push(Effect::Note(Event::AckIgnored { attempt, checkpoint, reason }));
+            }
+        }
+        if acked.is_left_over && !self.store.is_uncertain(checkpoint) {
+            effects.push(Effect::DeleteCheckpoint(checkpoint));
+        }
+        if let Some(snapshots) = acked.manifest {
+            effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
+            effects.push(Effect::WriteManifest { checkpoint, snapshots });
+        }
+    }
+
+    pub(super) fn on_decline(
+        &mut self,
+        by: AttemptId,
+        checkpoint: CheckpointId,
+        reason: DeclineReason,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.pending.on_decline(checkpoint, by) {
+            return stale(format!("decline of checkpoint {checkpoint} by {by}"), effects);
+        }
+        let reason = match reason {
+            DeclineReason::Subsumed => AbortReason::Subsumed,
+            DeclineReason::AsyncException => AbortReason::AsyncException,
+            DeclineReason::NotRunning => AbortReason::Declined,
+        };
+        self.abort(checkpoint, reason, effects);
+    }
+
+    pub(super) fn on_manifest(
+        &mut self,
+        checkpoint: CheckpointId,
+        is_written: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.pending.on_manifest_answer(checkpoint) {
+            ManifestAnswer::Expected if is_written => {
+                effects.push(Effect::Note(Event::ManifestWritten { checkpoint }));
+                self.store.request(Purpose::Publish(checkpoint));
+            }
+            ManifestAnswer::Expected => {
+                self.abort(checkpoint, AbortReason::FinalizeFailure, effects);
+            }
+            ManifestAnswer::GivenUp => {
+                stale(format!("manifest of checkpoint {checkpoint}, which was given up"), effects);
+                effects.push(Effect::DeleteCheckpoint(checkpoint));
+            }
+            ManifestAnswer::Unknown => {
+                stale(format!("manifest of checkpoint {checkpoint}"), effects);
+            }
+        }
+    }
+
+    pub(super) fn on_persisted(&mut self, persisted: Persisted, effects: &mut Vec<Effect>) {
+        match persisted {
+            Persisted::Leading => self.on_leading(effects),
+            Persisted::Attempt(attempt) => self.deploy(attempt, effects),
+            Persisted::Reserved(checkpoint) => self.on_reserved(checkpoint, effects),
+            Persisted::Published { checkpoint, removed } => {
+                self.on_completed(checkpoint, removed, effects);
+            }
+            Persisted::Retracted(checkpoint) => effects.push(Effect::DeleteCheckpoint(checkpoint)),
+            Persisted::Finished(result) => {
+                effects.push(Effect::Note(Event::JobFinished));
+                self.stop(Outcome::Result(result), effects);
+            }
+        }
+    }
+
+    /// The record that contains the checkpoint is durable: only now may anyone be told (H1).
+    pub(super) fn on_completed(
+        &mut self,
+        checkpoint: CheckpointId,
+        removed: Vec<CheckpointId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let completed = self.pending.on_published(checkpoint);
+        effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
+        effects.push(Effect::Note(Event::CheckpointCompleted { checkpoint }));
+        for lower in self.pending.ids().into_iter().filter(|it| *it < checkpoint) {
+            self.abort(lower, AbortReason::Subsumed, effects);
+        }
+        let (attempt, is_final) = (completed.attempt, completed.is_final);
+        if let Job::Live(execution) = &mut self.job
+            && execution.attempt == attempt
+            && execution.phase == Phase::Running
+        {
+            let workers = execution.workers();
+            if is_final {
+                execution.phase = Phase::Finishing;
+            }
+            for worker in workers {
+                self.send(worker, Order::Completed { attempt, checkpoint, is_final }, effects);
+            }
+            self.trigger.on_completed(effects);
+            if is_final {
+                self.trigger.stop(effects);
+            }
+        }
+        for checkpoint in removed {
+            effects.push(Effect::Note(Event::CheckpointSubsumed { checkpoint }));
+            effects.push(Effect::DeleteCheckpoint(checkpoint));
+        }
+    }
+
+    pub(super) fn on_record_failed(&mut self, failed: Failed, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Note(Event::RecordUncertain));
+        effects.push(Effect::Arm(Timer::RecordRetry, Delay::exactly(RECORD_RETRY_PAUSE)));
+        match failed {
+            Failed::Repeat => {}
+            Failed::Retract(checkpoint) => {
+                self.abort(checkpoint, AbortReason::FinalizeFailure, effects);
+            }
+        }
+    }
+
+    /// Gives a pending checkpoint up, unless its record is being written already.
+    pub(super) fn abort(
+        &mut self,
+        checkpoint: CheckpointId,
+        reason: AbortReason,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.store.is_publishing(checkpoint) {
+            return;
+        }
+        self.store.withdraw(Purpose::Publish(checkpoint));
+        let Some(aborted) = self.pending.abort(checkpoint, reason) else { return };
+        effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
+        effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
+        let attempt = aborted.attempt;
+        if let Some(execution) = self.execution().filter(|it| it.phase == Phase::Running) {
+            for worker in execution.workers() {
+                self.send(worker, Order::Aborted { attempt, checkpoint }, effects);
+            }
+        }
+        if aborted.is_deletable && !self.store.is_uncertain(checkpoint) {
+            effects.push(Effect::DeleteCheckpoint(checkpoint));
+        }
+        if aborted.is_final {
+            self.trigger.on_final_aborted();
+        }
+        if aborted.is_budget_spent {
+            let cause = format!("checkpoint {checkpoint} {}", in_words(reason));
+            self.fail_attempt(cause, false, effects);
+        }
+    }
+}
+
+fn in_words(reason: AbortReason) -> &'static str {
+    match reason {
+        AbortReason::Expired => "expired: not every subtask acked in time",
+        AbortReason::Declined => "was declined: a subtask does not run",
+        AbortReason::AsyncException => "was declined: a snapshot could not be written",
+        AbortReason::FinalizeFailure => "could not be finalized: its manifest or record failed",
+        AbortReason::Subsumed => "was subsumed",
+        AbortReason::JobFailover => "ended with its attempt",
+    }
+}

@@ -1,0 +1,509 @@
+//! The coordinator: one leader's decisions about a job, from reading the store record to the result.
+//!
+//! It composes [`crate::trigger`] (when), [`crate::pending`] (acks), [`crate::store`] (the record) and
+//! [`crate::failover`] (restarts), and adds deployment. Rules A, B, G, H, O and P4.
+//!
+//! ```text
+//! Recovered -> token durable -> waiting for slots -> attempt durable -> Deploy -> all Ready -> Start
+//!                                     ^                                                        |
+//!                                     +-- restart delay <- all stopped <- Cancel <- a failure -+
+//!                                                                                              |
+//!        result durable <- all Finished <- final checkpoint completed <- all Ended ------------+
+//! ```
+//!
+//! What follows from the state alone, and not from one input, is decided in one place after every
+//! input: `settle`.
+//!
+//! Deliberately absent: more than one region (O5), savepoints and rescaling.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use crate::event::{AbortReason, Event};
+use crate::execution::{Execution, Phase, slots_needed};
+use crate::failover::Failover;
+use crate::ids::{Attempt, CheckpointId, SessionId, SubtaskId, WorkerId};
+use crate::limits::REMEMBERED_ABORTED_MAX;
+use crate::message::{Order, ToCoordinator, ToWorker};
+use crate::pending::PendingCheckpoints;
+use crate::record::{JobResult, SnapshotHandle, StoreRecord};
+use crate::store::{Purpose, Store};
+use crate::trigger::Trigger;
+
+mod attempts;
+mod checkpoints;
+mod workers;
+
+/// What a coordinator must know of its job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JobPlan {
+    /// Every subtask, ascending.
+    pub subtasks: Vec<SubtaskPlan>,
+    /// When checkpoints are taken.
+    pub checkpoint: CheckpointConfig,
+    /// How failures are answered.
+    pub restart: RestartStrategy,
+    /// How death is suspected.
+    pub heartbeat: HeartbeatConfig,
+}
+
+/// One subtask in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubtaskPlan {
+    /// Which.
+    pub subtask: SubtaskId,
+    /// Whether barriers are injected here (B11).
+    pub is_source: bool,
+}
+
+/// What happened to a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// The first input of a leadership: what the store held.
+    Recovered(StoreRecord),
+    /// A message of a worker's session. `Register` is the first of each session.
+    Message {
+        /// From whom.
+        worker: WorkerId,
+        /// Which life of it.
+        session: SessionId,
+        /// What.
+        message: ToCoordinator,
+    },
+    /// The session's connection ended or broke.
+    Disconnected {
+        /// Whose.
+        worker: WorkerId,
+        /// Which life of it.
+        session: SessionId,
+    },
+    /// The store record of this write is durable.
+    RecordPersisted(WriteId),
+    /// The write failed; whether it took effect is unknown (H3).
+    RecordFailed(WriteId),
+    /// The manifest is durable.
+    ManifestWritten(CheckpointId),
+    /// The manifest could not be written.
+    ManifestFailed(CheckpointId),
+    /// A timer fired.
+    Timer(Timer),
+}
+
+/// Numbers the writes of the store record within one leadership.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u64);
+
+/// The coordinator's timers. Arming one that is armed replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// When to take the next periodic checkpoint.
+    Trigger,
+    /// When the last completion is old enough for the next checkpoint (B3).
+    MinPause,
+    /// When a pending checkpoint expires (G4).
+    CheckpointExpires(CheckpointId),
+    /// When a failed record write is tried again.
+    RecordRetry,
+    /// When the next attempt starts (O9).
+    Restart(Attempt),
+    /// When the running attempt counts as stable (O9, exponential delay).
+    Stable(Attempt),
+    /// When a failure leaves the failure-rate window (O9).
+    FailureForgotten(u32),
+    /// When an attempt that does not stop makes its workers be taken for dead (O6).
+    CancelExpires(Attempt),
+    /// When to send the next sign of life to every worker (O1).
+    Heartbeat,
+    /// When a silent worker is taken for dead (O1).
+    WorkerSilent(WorkerId),
+}
+
+/// A delay: exactly `least`, or drawn by the driver in `least..=most`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Delay {
+    /// The shortest.
+    pub least: Duration,
+    /// The longest.
+    pub most: Duration,
+}
+
+impl Delay {
+    /// A delay without jitter.
+    pub const fn exactly(duration: Duration) -> Self {
+        Self { least: duration, most: duration }
+    }
+}
+
+/// What a coordinator wants done, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Replace the store record, durably and atomically. Answered by `RecordPersisted` or `RecordFailed`.
+    /// At most one is outstanding.
+    Persist {
+        /// Names the write in the answer.
+        write: WriteId,
+        /// The whole record.
+        record: StoreRecord,
+    },
+    /// Write the checkpoint's manifest durably. Answered by `ManifestWritten` or `ManifestFailed`.
+    WriteManifest {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Its snapshots, ascending by subtask.
+        snapshots: Vec<SnapshotHandle>,
+    },
+    /// Delete every file of the checkpoint; a failure is noted, never fails the job (H6).
+    DeleteCheckpoint(CheckpointId),
+    /// Arm the timer.
+    Arm(Timer, Delay),
+    /// Disarm the timer; one that still fires is answered as stale.
+    Disarm(Timer),
+    /// Send to the session's connection; dropped when it is gone.
+    Send {
+        /// To whom.
+        worker: WorkerId,
+        /// Which life of it.
+        session: SessionId,
+        /// What.
+        message: ToWorker,
+    },
+    /// Close the session's connection.
+    Disconnect {
+        /// Whose.
+        worker: WorkerId,
+        /// Which life of it.
+        session: SessionId,
+    },
+    /// The job ended; the last effect of a leadership.
+    Stop(Outcome),
+    /// For the trace.
+    Note(Event),
+}
+
+/// How a leadership ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The job has its result.
+    Result(JobResult),
+    /// The job failed for good; its checkpoints are kept (H9).
+    Failed(String),
+}
+
+/// The decisions of one leadership over one job.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Coordinator {
+    plan: JobPlan,
+    leadership: Leadership,
+    store: Store,
+    workers: BTreeMap<WorkerId, Registered>,
+    job: Job,
+    trigger: Trigger,
+    pending: PendingCheckpoints,
+    failover: Failover,
+    /// The numbers last noted as `waiting-for-slots`.
+    noted_slots: Option<(u32, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Leadership {
+    /// The store was not read yet.
+    Standby,
+    /// The token is being written.
+    Claiming,
+    Leading,
+    Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Registered {
+    session: SessionId,
+    slots: u32,
+}
+
+/// Where the job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Job {
+    /// For slots.
+    Waiting,
+    /// The next attempt is being written to the record (A4).
+    Reserving,
+    Live(Execution),
+    /// The restart delay runs before this attempt.
+    Restarting(Attempt),
+    /// Every subtask finished; the result is being written.
+    Ending,
+}
+
+impl Coordinator {
+    /// A coordinator that has not read the store: its first input is [`Input::Recovered`].
+    pub fn new(plan: JobPlan) -> Self {
+        assert!(!plan.subtasks.is_empty(), "a job without subtasks");
+        assert!(plan.subtasks.iter().any(|it| it.is_source), "a job without a source");
+        Self {
+            leadership: Leadership::Standby,
+            store: Store::new(StoreRecord::default(), plan.checkpoint.retained),
+            workers: BTreeMap::new(),
+            job: Job::Waiting,
+            trigger: Trigger::new(&plan.checkpoint),
+            pending: PendingCheckpoints::new(
+                plan.checkpoint.tolerable_failures,
+                CheckpointId::default(),
+            ),
+            failover: Failover::new(plan.restart.clone()),
+            noted_slots: None,
+            plan,
+        }
+    }
+
+    /// The one entry. Total: every input in every state has an answer.
+    pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        if self.leadership == Leadership::Stopped {
+            return stale("input after the end".to_string(), effects);
+        }
+        match input {
+            Input::Recovered(found) => self.on_recovered(found, effects),
+            Input::Message { worker, session, message } => {
+                self.on_message(worker, session, message, effects);
+            }
+            Input::Disconnected { worker, session } => {
+                if self.workers.get(&worker).is_some_and(|it| it.session == session) {
+                    self.lose_worker(worker, "the connection broke", effects);
+                } else {
+                    stale(format!("disconnect of {worker} session {session}"), effects);
+                }
+            }
+            Input::RecordPersisted(write) => match self.store.on_persisted(write) {
+                Some(persisted) => self.on_persisted(persisted, effects),
+                None => stale(format!("answer to record write {}", write.0), effects),
+            },
+            Input::RecordFailed(write) => match self.store.on_failed(write) {
+                Some(failed) => self.on_record_failed(failed, effects),
+                None => stale(format!("answer to record write {}", write.0), effects),
+            },
+            Input::ManifestWritten(checkpoint) => self.on_manifest(checkpoint, true, effects),
+            Input::ManifestFailed(checkpoint) => self.on_manifest(checkpoint, false, effects),
+            Input::Timer(timer) => self.on_timer(timer, effects),
+        }
+        self.settle(effects);
+    }
+
+    /// The newest record known to be durable.
+    pub fn durable(&self) -> &StoreRecord {
+        self.store.durable()
+    }
+
+    /// Whether the record on disk may be another than [`Self::durable`]: a write failed and may have taken
+    /// effect (H3). Then no file of any checkpoint may be deleted.
+    pub fn is_in_doubt(&self) -> bool {
+        self.store.is_in_doubt()
+    }
+
+    /// The living attempt, if there is one.
+    pub fn execution(&self) -> Option<&Execution> {
+        match &self.job {
+            Job::Live(execution) => Some(execution),
+            Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Ending => None,
+        }
+    }
+
+    /// The pending checkpoints, ascending.
+    pub fn pending(&self) -> Vec<CheckpointId> {
+        self.pending.ids()
+    }
+
+    /// Whether the attempt runs and its final checkpoint is not completed.
+    pub fn is_running(&self) -> bool {
+        self.execution().is_some_and(|it| it.phase == Phase::Running)
+    }
+
+    /// What the job waits for, for people: the reason when it makes no progress.
+    pub fn waits_for(&self) -> String {
+        match self.leadership {
+            Leadership::Standby => return "the store record to be read".to_string(),
+            Leadership::Claiming => return "the leadership to be durable".to_string(),
+            Leadership::Stopped => return "nothing: it ended".to_string(),
+            Leadership::Leading => {}
+        }
+        if self.store.is_in_doubt() {
+            return "a failed record write to be resolved".to_string();
+        }
+        match &self.job {
+            Job::Waiting => {
+                format!("slots: {} of {}", self.slots(), slots_needed(&self.plan.subtasks))
+            }
+            Job::Reserving => "the next attempt to be durable".to_string(),
+            Job::Restarting(attempt) => format!("the restart delay of attempt {attempt}"),
+            Job::Ending => "the result to be durable".to_string(),
+            Job::Live(execution) => {
+                let attempt = execution.attempt;
+                let live = execution.live_subtasks();
+                let live: Vec<_> = live.iter().map(SubtaskId::to_string).collect();
+                let live = live.join(", ");
+                match &execution.phase {
+                    Phase::Deploying => format!("attempt {attempt} to be ready: {live}"),
+                    Phase::Running => format!("attempt {attempt}, which runs: {live}"),
+                    Phase::Finishing => format!("attempt {attempt} to finish: {live}"),
+                    Phase::Cancelling { .. } => format!("attempt {attempt} to stop: {live}"),
+                }
+            }
+        }
+    }
+
+    // Leadership.
+
+    fn on_recovered(&mut self, found: StoreRecord, effects: &mut Vec<Effect>) {
+        if self.leadership != Leadership::Standby {
+            return stale("second recovery".to_string(), effects);
+        }
+        let result = found.result;
+        self.store = Store::new(found, self.plan.checkpoint.retained);
+        if let Some(result) = result {
+            return self.stop(Outcome::Result(result), effects); // It never runs again (P2).
+        }
+        let last_success = self.store.newest().unwrap_or_default();
+        self.pending =
+            PendingCheckpoints::new(self.plan.checkpoint.tolerable_failures, last_success);
+        self.leadership = Leadership::Claiming;
+        self.store.request(Purpose::Lead);
+    }
+
+    fn on_leading(&mut self, effects: &mut Vec<Effect>) {
+        self.leadership = Leadership::Leading;
+        let (token, restored) = (self.store.durable().token, self.store.newest());
+        effects.push(Effect::Note(Event::CoordinatorStarted { token, restored }));
+        self.delete_what_earlier_leaders_left(effects);
+        self.arm_heartbeat(effects);
+        let remembered: Vec<_> = self.workers.iter().map(|(id, it)| (*id, *it)).collect();
+        for (worker, Registered { session, slots }) in remembered {
+            self.accept(worker, session, slots, effects);
+        }
+    }
+
+    /// Ids that were used and are not retained belong to no checkpoint. Older leaders may have died
+    /// between the record and the deletion (H6); only the newest ids are tried.
+    fn delete_what_earlier_leaders_left(&self, effects: &mut Vec<Effect>) {
+        let next = self.store.durable().next_checkpoint.0;
+        let oldest = next.saturating_sub(REMEMBERED_ABORTED_MAX as u64).max(1);
+        for checkpoint in (oldest..next).map(CheckpointId) {
+            if !self.store.durable().retained.contains(&checkpoint) {
+                effects.push(Effect::DeleteCheckpoint(checkpoint));
+            }
+        }
+    }
+
+    fn stop(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+        self.leadership = Leadership::Stopped;
+        effects.push(Effect::Stop(outcome));
+    }
+
+    // Timers.
+
+    fn on_timer(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
+        match timer {
+            Timer::Trigger => self.trigger.on_trigger_timer(self.pending.len(), effects),
+            Timer::MinPause => self.trigger.on_pause_timer(effects),
+            Timer::CheckpointExpires(checkpoint) => {
+                if self.pending.get(checkpoint).is_none() || self.store.is_publishing(checkpoint) {
+                    return stale(format!("timer of checkpoint {checkpoint}"), effects);
+                }
+                self.abort(checkpoint, AbortReason::Expired, effects);
+            }
+            Timer::RecordRetry => match self.store.on_retry() {
+                Some((write, record)) => effects.push(Effect::Persist { write, record }),
+                None => stale("timer record-retry".to_string(), effects),
+            },
+            Timer::Restart(attempt) => {
+                if self.job == Job::Restarting(attempt) {
+                    self.job = Job::Waiting;
+                } else {
+                    stale(format!("timer restart of attempt {attempt}"), effects); // O8
+                }
+            }
+            Timer::Stable(attempt) => match self.execution() {
+                Some(it) if it.attempt == attempt && it.has_started() => self.failover.on_stable(),
+                Some(_) | None => stale(format!("timer stable of attempt {attempt}"), effects),
+            },
+            Timer::FailureForgotten(failure) => {
+                if !self.failover.on_forgotten(failure) {
+                    stale(format!("timer failure-forgotten {failure}"), effects);
+                }
+            }
+            Timer::CancelExpires(attempt) => self.on_cancel_expired(attempt, effects),
+            Timer::Heartbeat => {
+                if self.leadership != Leadership::Leading {
+                    return stale("timer heartbeat".to_string(), effects);
+                }
+                for worker in self.workers.keys() {
+                    self.send(*worker, Order::Heartbeat, effects);
+                }
+                self.arm_heartbeat(effects);
+            }
+            Timer::WorkerSilent(worker) => {
+                if !self.workers.contains_key(&worker) {
+                    return stale(format!("timer silence of {worker}"), effects);
+                }
+                self.disconnect(worker, effects);
+                self.lose_worker(worker, "no sign of life", effects);
+            }
+        }
+    }
+
+    // What follows from the state.
+
+    /// Decides everything that the new state makes possible or necessary.
+    fn settle(&mut self, effects: &mut Vec<Effect>) {
+        if self.leadership == Leadership::Leading {
+            self.restart_or_give_up(effects);
+        }
+        if self.leadership == Leadership::Leading {
+            self.end_when_finished();
+            if self.trigger.begin(self.pending.len(), effects) {
+                self.store.request(Purpose::Reserve);
+            }
+            self.deploy_when_possible(effects);
+        }
+        if self.leadership != Leadership::Stopped
+            && let Some((write, record)) = self.store.next_write()
+        {
+            effects.push(Effect::Persist { write, record });
+        }
+    }
+
+    // Small effects.
+
+    /// Sends to the worker's present session, if it has one.
+    fn send(&self, worker: WorkerId, order: Order, effects: &mut Vec<Effect>) {
+        if let Some(Registered { session, .. }) = self.workers.get(&worker) {
+            let message = ToWorker { token: self.store.durable().token, order };
+            effects.push(Effect::Send { worker, session: *session, message });
+        }
+    }
+
+    fn disconnect(&self, worker: WorkerId, effects: &mut Vec<Effect>) {
+        if let Some(Registered { session, .. }) = self.workers.get(&worker) {
+            effects.push(Effect::Disconnect { worker, session: *session });
+        }
+    }
+
+    fn arm_silence(&self, worker: WorkerId, effects: &mut Vec<Effect>) {
+        let timeout = Delay::exactly(self.plan.heartbeat.timeout);
+        effects.push(Effect::Arm(Timer::WorkerSilent(worker), timeout));
+    }
+
+    fn arm_heartbeat(&self, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Arm(Timer::Heartbeat, Delay::exactly(self.plan.heartbeat.interval)));
+    }
+}
+
+fn stale(what: String, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Note(Event::StaleInput { what }));
+}
+
+fn refuse(worker: WorkerId, session: SessionId, what: &str, effects: &mut Vec<Effect>) {
+    stale(format!("{what}: {worker} session {session}"), effects);
+    effects.push(Effect::Disconnect { worker, session });
+}
