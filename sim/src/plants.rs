@@ -319,13 +319,13 @@ struct Forgetful {
 }
 
 impl OperatorChain for Forgetful {
-    fn on_batch(&mut self, batch: Batch) {
-        self.inner.on_batch(batch);
+    fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
+        self.inner.on_batch(batch)
     }
-    fn on_end(&mut self, limit: usize) -> Progress {
+    fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
     }
-    fn view(&self) -> Box<dyn StateView> {
+    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
         self.inner.view()
     }
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {

@@ -25,7 +25,7 @@ use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::chain::{Chain, EdgeId, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
-use seawall_stream::{ConnectorError, Job, Progress};
+use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::metrics::Metrics;
@@ -36,6 +36,9 @@ use crate::wire::Outgoing;
 
 /// Records a source emits before it looks at its orders again.
 const EMIT_RECORDS: usize = 4096;
+
+/// Bytes of state that are encoded before others run again.
+const ENCODE_BYTES: usize = 256 * 1024;
 
 /// What a subtask attempt is told at its launch.
 #[derive(Clone)]
@@ -334,7 +337,7 @@ impl Driver {
                 let Chain::Operator(operator) = &mut self.chain else {
                     unreachable!("a source has no input channels")
                 };
-                operator.on_batch(batch);
+                operator.on_batch(batch).map_err(Failure::retryable)?;
                 self.send_ready().await?;
                 self.flush_sink().await
             }
@@ -359,7 +362,8 @@ impl Driver {
             let Chain::Operator(operator) = &mut self.chain else {
                 unreachable!("a source has no input channels")
             };
-            self.is_ended = operator.on_end(EMIT_RECORDS) == Progress::Ended;
+            let progress = operator.on_end(EMIT_RECORDS).map_err(Failure::retryable)?;
+            self.is_ended = progress == Progress::Ended;
             self.send_ready().await?;
             self.flush_sink().await?;
         }
@@ -505,11 +509,11 @@ impl Driver {
     /// The synchronous part: an immutable view of state and positions, taken between two records (F1).
     /// Encoding and writing go on beside the pipeline and answer through the inbox.
     fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
-        let (view, splits): (Box<dyn StateView>, _) = match &self.chain {
+        let (mut view, splits): (Box<dyn StateView>, _) = match &mut self.chain {
             Chain::Source(source) => {
                 (Box::new(NoState), source.splits().map_err(Failure::retryable)?)
             }
-            Chain::Operator(operator) => (operator.view(), Vec::new()),
+            Chain::Operator(operator) => (operator.view().map_err(Failure::retryable)?, Vec::new()),
         };
         let subtask = self.launch.attempt.subtask;
         let mut snapshot = Snapshot {
@@ -525,9 +529,9 @@ impl Driver {
         let (env, root) = (self.launch.env.clone(), self.launch.storage.clone());
         let inbox = self.inbox.clone();
         self.launch.env.spawn("snapshot", async move {
-            let written = match view.encode() {
-                Ok(groups) => {
-                    snapshot.keyed = groups.into_iter().map(keyed_section).collect();
+            let written = match encode(view.as_mut()).await {
+                Ok(keyed) => {
+                    snapshot.keyed = keyed;
                     snapshot::write(env.disk.as_ref(), &root, &snapshot)
                         .await
                         .map_err(|error| error.to_string())
@@ -577,6 +581,21 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+/// Encodes key group by key group, and lets others run in between.
+async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamError> {
+    let mut sections = Vec::new();
+    let mut encoded = 0;
+    while let Some(group) = view.next_group()? {
+        encoded += group.bytes.len();
+        sections.push(keyed_section(group));
+        if encoded >= ENCODE_BYTES {
+            encoded = 0;
+            yield_now().await;
+        }
+    }
+    Ok(sections)
 }
 
 async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Snapshot, Failure> {

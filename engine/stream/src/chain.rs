@@ -117,11 +117,20 @@ pub trait SourceChain: Outputs {
 /// A chain that begins with the input of channels.
 pub trait OperatorChain: Outputs {
     /// Handles every record of a batch.
-    fn on_batch(&mut self, batch: Batch);
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError>;
     /// Emits at most about `limit` records of what depends on the end of the input; call until `Ended`.
-    fn on_end(&mut self, limit: usize) -> Progress;
+    ///
+    /// # Errors
+    /// When state cannot be read.
+    fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError>;
     /// An immutable view of the state, taken in one step.
-    fn view(&self) -> Box<dyn StateView>;
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError>;
     /// Adds restored state.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::error::{ConnectorError, StreamError};
 use crate::operator::{Collect, FlatMap, KeyedProcess};
 use crate::record::Record;
 use crate::source::{Progress, Source, SourceReader};
-use crate::state::{EncodedGroup, KeyedState, NoState, StateView};
+use crate::state::{EncodedGroup, HeapState, NoState, StateBackend, StateView};
 
 /// The rest of a chain: takes records and knows its outputs.
 pub trait Next<T>: Collect<T> + Outputs + 'static {}
@@ -157,18 +157,19 @@ impl<T: Record, C: Next<T>> Outputs for EdgeHead<T, C> {
 }
 
 impl<T: Record, C: Next<T>> OperatorChain for EdgeHead<T, C> {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
         for record in batch.into_records::<T>() {
             self.next.push(record);
         }
+        Ok(())
     }
 
-    fn on_end(&mut self, _: usize) -> Progress {
-        Progress::Ended
+    fn on_end(&mut self, _: usize) -> Result<Progress, StreamError> {
+        Ok(Progress::Ended)
     }
 
-    fn view(&self) -> Box<dyn StateView> {
-        Box::new(NoState)
+    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
+        Ok(Box::new(NoState))
     }
 
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
@@ -199,7 +200,7 @@ where
         Chain::Operator(Box::new(KeyedHead {
             process: self.process.clone(),
             key: self.key.clone(),
-            state: KeyedState::new(place.key_groups),
+            state: HeapState::new(place.key_groups),
             ending: None,
             next,
         }))
@@ -210,52 +211,52 @@ where
     }
 }
 
-struct KeyedHead<P: KeyedProcess, F, C> {
+struct KeyedHead<P: KeyedProcess, F, B, C> {
     process: P,
     key: F,
-    state: KeyedState<P::Key, P::State>,
+    state: B,
     /// Keys that `on_end` has yet to visit, ascending.
     ending: Option<std::vec::IntoIter<P::Key>>,
     next: C,
 }
 
-impl<P: KeyedProcess, F: Send, C: Next<P::Out>> Outputs for KeyedHead<P, F, C> {
+impl<P: KeyedProcess, F: Send, B: Send, C: Next<P::Out>> Outputs for KeyedHead<P, F, B, C> {
     pass_outputs!();
 }
 
-impl<P, F, C> OperatorChain for KeyedHead<P, F, C>
+impl<P, F, B, C> OperatorChain for KeyedHead<P, F, B, C>
 where
     P: KeyedProcess,
     F: Fn(&P::In) -> P::Key + Send + 'static,
+    B: StateBackend<P::Key, P::State>,
     C: Next<P::Out>,
 {
-    fn on_batch(&mut self, batch: Batch) {
+    fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
+        let Self { process, key, state, next, .. } = self;
         for record in batch.into_records::<P::In>() {
-            let key = (self.key)(&record);
-            let slot = self.state.slot(&key);
-            self.process.on_record(&key, record, slot, &mut self.next);
-            if slot.is_none() {
-                self.state.forget_if_empty(&key);
-            }
+            let key = key(&record);
+            state.update(&key, |slot| process.on_record(&key, record, slot, next))?;
         }
+        Ok(())
     }
 
-    fn on_end(&mut self, limit: usize) -> Progress {
-        let state = &mut self.state;
-        let ending = self.ending.get_or_insert_with(|| {
-            let keys: Vec<_> = state.sorted().into_iter().map(|(key, _)| key.clone()).collect();
-            keys.into_iter()
-        });
-        for key in ending.by_ref().take(limit) {
-            let slot = state.slot(&key);
-            let value = slot.as_ref().expect("only keys with a value were listed");
-            self.process.on_end(&key, value, &mut self.next);
+    fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
+        let Self { process, state, ending, next, .. } = self;
+        let keys = match ending {
+            Some(keys) => keys,
+            None => ending.insert(state.sorted_keys()?.into_iter()),
+        };
+        for key in keys.by_ref().take(limit) {
+            state.update(&key, |slot| {
+                let value = slot.as_ref().expect("only keys with a value were listed");
+                process.on_end(&key, value, next);
+            })?;
         }
-        if ending.len() == 0 { Progress::Ended } else { Progress::Ready }
+        Ok(if keys.len() == 0 { Progress::Ended } else { Progress::Ready })
     }
 
-    fn view(&self) -> Box<dyn StateView> {
-        Box::new(self.state.clone())
+    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
+        self.state.view()
     }
 
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {

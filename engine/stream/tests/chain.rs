@@ -204,7 +204,7 @@ fn each_record_reaches_the_owner_of_its_key_group() {
     let job = job();
     let mut chain = (job.operators[operator(&job, "all")].build)(place(&job, 0));
     let Chain::Operator(union) = &mut chain else { panic!("it is fed by channels") };
-    union.on_batch(Batch::new((0..5_000_u64).collect()));
+    union.on_batch(Batch::new((0..5_000_u64).collect())).unwrap();
     let mut seen = 0;
     for ((_, channel), records) in emitted(&mut chain) {
         seen += records.len();
@@ -222,9 +222,9 @@ fn the_end_of_the_input_visits_each_key_with_a_value_once_in_order() {
     let job = job();
     let mut chain = (job.operators[operator(&job, "keys")].build)(place(&job, 1));
     let Chain::Operator(keyed) = &mut chain else { panic!("it is fed by channels") };
-    keyed.on_batch(Batch::new(vec![8_u64, 2, 4, 3, 2, 6, 9]));
+    keyed.on_batch(Batch::new(vec![8_u64, 2, 4, 3, 2, 6, 9])).unwrap();
     let mut calls = 0;
-    while keyed.on_end(2) == Progress::Ready {
+    while keyed.on_end(2).unwrap() == Progress::Ready {
         calls += 1;
     }
     assert!(calls > 0, "four keys do not fit into one call of two");
@@ -242,7 +242,7 @@ fn a_full_batch_leaves_without_a_flush() {
     let job = job();
     let mut chain = (job.operators[operator(&job, "large")].build)(place(&job, 0));
     let Chain::Operator(large) = &mut chain else { panic!("it is fed by channels") };
-    large.on_batch(Batch::new(vec![11_u64; BATCH_RECORDS + 1]));
+    large.on_batch(Batch::new(vec![11_u64; BATCH_RECORDS + 1])).unwrap();
     let mut ports = Vec::new();
     chain.outputs().edges(&mut ports);
     let lengths: Vec<_> =

@@ -5,20 +5,28 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use seawall_protocol::key_group::key_group_of;
 use seawall_stream::Key;
-use seawall_stream::state::{KeyedState, StateView};
+use seawall_stream::StreamError;
+use seawall_stream::state::{EncodedGroup, HeapState, StateBackend, encode_all};
 
 const KEY_GROUPS: u32 = 8;
 
-fn filled(entries: impl IntoIterator<Item = (String, u64)>) -> KeyedState<String, u64> {
-    let mut state = KeyedState::new(KEY_GROUPS);
+fn filled(entries: impl IntoIterator<Item = (String, u64)>) -> HeapState<String, u64> {
+    let mut state = HeapState::new(KEY_GROUPS);
     for (key, value) in entries {
-        *state.slot(&key) = Some(value);
+        state.update(&key, |slot| *slot = Some(value)).expect("memory is always there");
     }
     state
 }
 
-fn contents(state: &KeyedState<String, u64>) -> BTreeMap<String, u64> {
-    state.sorted().into_iter().map(|(key, value)| (key.clone(), *value)).collect()
+fn contents(state: &mut HeapState<String, u64>) -> BTreeMap<String, u64> {
+    let keys = state.sorted_keys().expect("memory is always there");
+    assert!(keys.is_sorted(), "{keys:?}");
+    let mut value = |key| state.update(key, |slot| *slot).ok().flatten().expect("it was listed");
+    keys.iter().map(|key| (key.clone(), value(key))).collect()
+}
+
+fn encode(mut state: HeapState<String, u64>) -> Result<Vec<EncodedGroup>, StreamError> {
+    encode_all(state.view()?.as_mut())
 }
 
 proptest! {
@@ -26,26 +34,26 @@ proptest! {
     fn a_restored_snapshot_holds_the_same_entries(
         entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 0..60),
     ) {
-        let groups = Box::new(filled(entries.clone())).encode().unwrap();
-        let mut restored = KeyedState::<String, u64>::new(KEY_GROUPS);
+        let groups = encode(filled(entries.clone())).unwrap();
+        let mut restored = HeapState::<String, u64>::new(KEY_GROUPS);
         for group in &groups {
             restored.restore(group).unwrap();
         }
-        prop_assert_eq!(contents(&restored), entries);
+        prop_assert_eq!(contents(&mut restored), entries);
     }
 
     #[test]
     fn equal_state_has_equal_bytes_whatever_the_order_of_insertion(
         entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 0..60),
     ) {
-        let forward = Box::new(filled(entries.clone())).encode().unwrap();
-        let backward = Box::new(filled(entries.into_iter().rev())).encode().unwrap();
+        let forward = encode(filled(entries.clone())).unwrap();
+        let backward = encode(filled(entries.into_iter().rev())).unwrap();
         prop_assert_eq!(forward, backward);
     }
 
     #[test]
     fn each_key_is_stored_in_its_key_group(keys in proptest::collection::btree_set(".{1,5}", 1..40)) {
-        let groups = Box::new(filled(keys.iter().map(|key| (key.clone(), 1)))).encode().unwrap();
+        let groups = encode(filled(keys.iter().map(|key| (key.clone(), 1)))).unwrap();
         let stored: u64 = groups.iter().map(|group| group.entries).sum();
         prop_assert_eq!(stored, keys.len() as u64);
         for group in groups {
@@ -61,12 +69,12 @@ proptest! {
         entries in proptest::collection::btree_map(".{0,5}", any::<u64>(), 1..20),
         flip in any::<prop::sample::Index>(),
     ) {
-        for mut group in Box::new(filled(entries)).encode().unwrap() {
+        for mut group in encode(filled(entries)).unwrap() {
             let at = flip.index(group.bytes.len());
             group.bytes[at] ^= 0x55;
-            let _ = KeyedState::<String, u64>::new(KEY_GROUPS).restore(&group);
+            let _ = HeapState::<String, u64>::new(KEY_GROUPS).restore(&group);
             group.bytes.truncate(at);
-            prop_assert!(KeyedState::<String, u64>::new(KEY_GROUPS).restore(&group).is_err());
+            prop_assert!(HeapState::<String, u64>::new(KEY_GROUPS).restore(&group).is_err());
         }
     }
 }
@@ -74,21 +82,20 @@ proptest! {
 #[test]
 fn a_fresh_key_has_no_value_and_leaves_no_trace() {
     let mut state = filled([("a".to_owned(), 1)]);
-    assert_eq!(*state.slot(&"b".to_owned()), None);
-    state.forget_if_empty(&"b".to_owned());
+    assert_eq!(state.update(&"b".to_owned(), |slot| *slot).unwrap(), None);
     assert_eq!(state.length(), 1);
-    *state.slot(&"a".to_owned()) = None;
-    state.forget_if_empty(&"a".to_owned());
+    state.update(&"a".to_owned(), |slot| *slot = None).unwrap();
     assert_eq!(state.length(), 0);
 }
 
+// Rules: F1, F5
 #[test]
 fn a_view_does_not_change_with_the_live_state() {
     let mut state = filled([("a".to_owned(), 1)]);
-    let view = Box::new(state.clone());
-    *state.slot(&"a".to_owned()) = Some(2);
-    let expected = Box::new(filled([("a".to_owned(), 1)])).encode().unwrap();
-    assert_eq!(view.encode().unwrap(), expected);
+    let mut view = state.view().unwrap();
+    state.update(&"a".to_owned(), |slot| *slot = Some(2)).unwrap();
+    let expected = encode(filled([("a".to_owned(), 1)])).unwrap();
+    assert_eq!(encode_all(view.as_mut()).unwrap(), expected);
 }
 
 /// A checkpoint outlives the program that wrote it: these values may never change (M1).
