@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::message::Barrier;
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::{Attempt, AttemptId, ChannelId, CheckpointId, SubtaskId};
@@ -204,13 +205,13 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
     match effect {
         Effect::Block(channel) => node.blocked |= 1 << channel.0,
         Effect::Unblock(channel) => node.blocked &= !(1 << channel.0),
-        Effect::ForwardBarrier(checkpoint) => {
-            state.push_on_all(index, Element::Barrier(small(*checkpoint)));
+        Effect::ForwardBarrier(barrier) => {
+            state.push_on_all(index, Element::Barrier(small(barrier.checkpoint)));
         }
         Effect::ForwardCancelMarker(checkpoint) => {
             state.push_on_all(index, Element::CancelMarker(small(*checkpoint)));
         }
-        Effect::Snapshot(checkpoint) => {
+        Effect::Snapshot(Barrier { checkpoint, .. }) => {
             node.snapshots[usize::from(small(*checkpoint))] = Some(node.seen);
             inputs.push_back(Input::SnapshotDurable(*checkpoint));
         }
@@ -317,7 +318,11 @@ impl Model for Alignment {
             }
             Action::Trigger(source, checkpoint) => {
                 state.next_trigger[source] += 1;
-                self.feed(&mut state, source, Input::Trigger(CheckpointId(checkpoint.into())));
+                self.feed(
+                    &mut state,
+                    source,
+                    Input::Trigger(Barrier::aligned(CheckpointId(checkpoint.into()))),
+                );
             }
             Action::LoseTrigger(source, checkpoint) => {
                 state.next_trigger[source] += 1;
@@ -336,7 +341,11 @@ impl Model for Alignment {
                     }
                     Element::Barrier(checkpoint) => {
                         let checkpoint = CheckpointId(checkpoint.into());
-                        self.feed(&mut state, to, Input::Barrier { channel, checkpoint });
+                        self.feed(
+                            &mut state,
+                            to,
+                            Input::Barrier { channel, barrier: Barrier::aligned(checkpoint) },
+                        );
                     }
                     Element::CancelMarker(checkpoint) => {
                         let checkpoint = CheckpointId(checkpoint.into());

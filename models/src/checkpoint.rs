@@ -24,7 +24,7 @@ use std::time::Duration;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::{self, Coordinator, JobPlan, SubtaskPlan, Timer, WriteId};
 use seawall_protocol::event::Event;
-use seawall_protocol::message::{Order, ToCoordinator, ToWorker};
+use seawall_protocol::message::{Barrier, Order, ToCoordinator, ToWorker};
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::worker::{self, Worker};
@@ -279,6 +279,7 @@ fn perform_what_nobody_sees(state: &mut State) {
             Some(
                 coordinator::Effect::Note(_)
                 | coordinator::Effect::Arm(..)
+                | coordinator::Effect::Answer { .. }
                 | coordinator::Effect::Disarm(_),
             ) => perform(state),
             Some(
@@ -332,6 +333,7 @@ fn perform(state: &mut State) {
                 process.link = Link::Broken;
             }
         }
+        coordinator::Effect::Answer { .. } => {}
         coordinator::Effect::Stop(_) => state.leader.effects.clear(),
         coordinator::Effect::Note(event) => judge_event(state, &event),
     }
@@ -464,7 +466,7 @@ fn perform_for_worker(
                 report(ToCoordinator::Cancelled(running.attempt));
             }
         }
-        worker::Effect::Trigger { checkpoint, .. } => {
+        worker::Effect::Trigger { barrier: Barrier { checkpoint, .. }, .. } => {
             let Some(Running { attempt, .. }) = subtask else { return };
             process.transactions.insert(checkpoint);
             state.disk.snapshots.insert((checkpoint, worker));

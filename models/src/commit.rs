@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::message::Barrier;
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
@@ -294,7 +295,7 @@ impl Commit {
                     process.open = 0;
                 }
             }
-            Effect::Snapshot(checkpoint) => {
+            Effect::Snapshot(Barrier { checkpoint, .. }) => {
                 let (position, transactions) = (process.position, process.transactions.clone());
                 process.writing.insert(checkpoint, Snapshot { position, transactions });
             }
@@ -465,7 +466,7 @@ impl Model for Commit {
             Action::Trigger(at) => {
                 let checkpoint = state.pending.as_ref()?.checkpoint;
                 state.processes[at].triggered = checkpoint;
-                self.feed(&mut state, at, Input::Trigger(checkpoint));
+                self.feed(&mut state, at, Input::Trigger(Barrier::aligned(checkpoint)));
             }
             Action::Perform(at) => {
                 self.perform(&mut state, at);

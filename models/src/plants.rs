@@ -9,7 +9,7 @@
 
 use seawall_protocol::coordinator::{self, Effect as Order};
 use seawall_protocol::event::Event;
-use seawall_protocol::message;
+use seawall_protocol::message::{self, Barrier};
 use seawall_protocol::subtask::{self, Effect, Input, Plan};
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::worker;
@@ -276,7 +276,7 @@ struct BarrierIsRepeated;
 impl Tamper for BarrierIsRepeated {
     fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
         if let Input::Completed { checkpoint, is_final: false } = *input {
-            effects.push(Effect::ForwardBarrier(checkpoint));
+            effects.push(Effect::ForwardBarrier(Barrier::aligned(checkpoint)));
             let attempt = plan.attempt;
             effects.push(Effect::Note(Event::BarrierForwarded { attempt, checkpoint }));
         }
@@ -314,11 +314,11 @@ impl Tamper for RecordsPassTheBarrier {
 struct CutAtFirstBarrier;
 impl Tamper for CutAtFirstBarrier {
     fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
-        let Input::Barrier { checkpoint, .. } = input else { return };
+        let Input::Barrier { barrier, .. } = input else { return };
         if effects.iter().any(|effect| matches!(effect, Effect::Block(_))) {
             let attempt = plan.attempt;
-            let checkpoint = *checkpoint;
-            effects.push(Effect::Snapshot(checkpoint));
+            let checkpoint = barrier.checkpoint;
+            effects.push(Effect::Snapshot(*barrier));
             effects.push(Effect::Note(Event::SnapshotTaken { attempt, checkpoint }));
         } else {
             effects.retain(|effect| {
@@ -352,7 +352,7 @@ struct AckBeforeDurable;
 impl Tamper for AckBeforeDurable {
     fn after_subtask(&self, _: &Plan, _: &Input, effects: &mut Vec<Effect>) {
         let taken = effects.iter().find_map(|effect| {
-            if let Effect::Snapshot(checkpoint) = effect { Some(*checkpoint) } else { None }
+            if let Effect::Snapshot(barrier) = effect { Some(barrier.checkpoint) } else { None }
         });
         effects.retain(|effect| !matches!(effect, Effect::Ack(_)));
         effects.extend(taken.map(Effect::Ack));

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use crate::config::CheckpointMode;
 use crate::ids::{ChannelId, CheckpointId};
 use crate::limits::{REMEMBERED_CANCELLED_MAX, TRACKED_BARRIERS_MAX};
+use crate::message::Barrier;
 
 /// What alignment wants done, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ pub enum Effect {
     },
     /// Every record before the barriers was processed and none from behind them: forward the barrier
     /// and take the snapshot now.
-    Cut(CheckpointId),
+    Cut(Barrier),
     /// Read from the channel again.
     Unblock(ChannelId),
     /// The barriers collected so far are forgotten; this subtask will never take this snapshot.
@@ -57,13 +58,21 @@ pub struct Aligner {
     open: BTreeSet<ChannelId>,
     /// Which open channels delivered the barrier, for each checkpoint that started and has no outcome.
     /// In exactly-once mode at most one, and its channels are the blocked ones.
-    collecting: BTreeMap<CheckpointId, BTreeSet<ChannelId>>,
+    collecting: BTreeMap<CheckpointId, Collected>,
     /// The newest checkpoint that started here, or whose barrier was passed over as cancelled; only
     /// newer ones start (C4, D4, F3).
     newest: CheckpointId,
     /// Checkpoints given up before they started here, and whether the outputs were told. All above
     /// `newest`, which keeps the others out.
     cancelled: BTreeMap<CheckpointId, bool>,
+}
+
+/// One checkpoint between its first and its last barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Collected {
+    /// The barrier as it goes on downstream.
+    barrier: Barrier,
+    delivered: BTreeSet<ChannelId>,
 }
 
 impl Aligner {
@@ -81,14 +90,18 @@ impl Aligner {
     /// The channels that wait for others; none in at-least-once mode.
     pub fn blocked(&self) -> impl Iterator<Item = ChannelId> + '_ {
         let is_blocking = self.mode == CheckpointMode::ExactlyOnce;
-        self.collecting.values().filter(move |_| is_blocking).flatten().copied()
+        self.collecting
+            .values()
+            .filter(move |_| is_blocking)
+            .flat_map(|it| it.delivered.iter().copied())
     }
 
     /// Handles the coordinator's trigger, which is to a source what a barrier on every channel is to
     /// other subtasks.
-    pub fn on_trigger(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
+    pub fn on_trigger(&mut self, barrier: Barrier, out: &mut Vec<Effect>) {
+        let checkpoint = barrier.checkpoint;
         if self.open.is_empty() && self.admits(checkpoint, out) {
-            self.start(checkpoint);
+            self.start(barrier);
             self.cut(checkpoint, out);
         } else if !self.open.is_empty() {
             out.push(Effect::Ignore(checkpoint)); // Only sources are triggered (B11).
@@ -96,12 +109,8 @@ impl Aligner {
     }
 
     /// Handles the barrier at the head of a channel.
-    pub fn on_barrier(
-        &mut self,
-        channel: ChannelId,
-        checkpoint: CheckpointId,
-        out: &mut Vec<Effect>,
-    ) {
+    pub fn on_barrier(&mut self, channel: ChannelId, barrier: Barrier, out: &mut Vec<Effect>) {
+        let checkpoint = barrier.checkpoint;
         if !self.open.contains(&channel) {
             out.push(Effect::Ignore(checkpoint));
             return;
@@ -114,11 +123,12 @@ impl Aligner {
             if !self.admits(checkpoint, out) {
                 return;
             }
-            self.start(checkpoint);
+            self.start(barrier);
             out.push(Effect::Started(checkpoint));
         }
 
-        let delivered = self.collecting.entry(checkpoint).or_default();
+        let collected = self.collecting.get_mut(&checkpoint).expect("it was started above");
+        let delivered = &mut collected.delivered;
         if delivered.contains(&channel) {
             out.push(Effect::Ignore(checkpoint));
         } else if delivered.len() + 1 == self.open.len() {
@@ -161,12 +171,12 @@ impl Aligner {
         if !self.open.remove(&channel) {
             return;
         }
-        for delivered in self.collecting.values_mut() {
-            delivered.remove(&channel);
+        for collected in self.collecting.values_mut() {
+            collected.delivered.remove(&channel);
         }
         let open = self.open.len();
         // Only the newest complete one is taken: it subsumes the others (D3).
-        let complete = self.collecting.iter().rfind(|(_, delivered)| delivered.len() == open);
+        let complete = self.collecting.iter().rfind(|(_, it)| it.delivered.len() == open);
         if let Some(checkpoint) = complete.map(|(checkpoint, _)| *checkpoint) {
             self.cut(checkpoint, out);
         }
@@ -188,10 +198,11 @@ impl Aligner {
         false
     }
 
-    fn start(&mut self, checkpoint: CheckpointId) {
+    fn start(&mut self, barrier: Barrier) {
+        let checkpoint = barrier.checkpoint;
         assert!(self.newest < checkpoint, "{checkpoint} starts after {}", self.newest);
         self.leave_behind(checkpoint);
-        self.collecting.insert(checkpoint, BTreeSet::new());
+        self.collecting.insert(checkpoint, Collected { barrier, delivered: BTreeSet::new() });
         let is_alone = self.collecting.len() == 1;
         assert!(is_alone || self.mode == CheckpointMode::AtLeastOnce, "two alignments (C7)");
     }
@@ -204,9 +215,9 @@ impl Aligner {
     /// The channels stay blocked until the snapshot is taken and the barrier is on its way (C2).
     fn cut(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         self.abandon_below(checkpoint, out);
-        out.push(Effect::Cut(checkpoint));
-        let delivered = self.collecting.remove(&checkpoint).unwrap_or_default();
-        self.unblock(delivered, out);
+        let cut = self.collecting.remove(&checkpoint).expect("only what was started is cut");
+        out.push(Effect::Cut(cut.barrier));
+        self.unblock(cut.delivered, out);
     }
 
     fn abandon_below(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
@@ -223,8 +234,9 @@ impl Aligner {
     }
 
     fn abandon(&mut self, checkpoint: CheckpointId, is_subsumed: bool, out: &mut Vec<Effect>) {
-        let delivered = self.collecting.remove(&checkpoint).unwrap_or_default();
-        self.unblock(delivered, out);
+        if let Some(given_up) = self.collecting.remove(&checkpoint) {
+            self.unblock(given_up.delivered, out);
+        }
         out.push(Effect::Abandon { checkpoint, is_subsumed });
         out.push(Effect::ForwardCancelMarker(checkpoint));
     }

@@ -62,7 +62,9 @@ pub enum TriggerCombination {
 }
 
 /// Whether a barrier waits behind the records before it (C) or overtakes them (E).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Alignment {
     /// It waits.
     #[default]

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Alignment;
 use crate::ids::{Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId};
 use crate::record::SnapshotHandle;
 
@@ -85,8 +86,8 @@ pub enum Order {
     Trigger {
         /// For this attempt.
         attempt: Attempt,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
+        /// The checkpoint, and how it is taken.
+        barrier: Barrier,
     },
     /// The checkpoint is completed: its record is durable (H1).
     Completed {
@@ -104,6 +105,44 @@ pub enum Order {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
+    },
+}
+
+/// What a barrier says: which checkpoint it marks, and how that one is taken.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Barrier {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// What it is taken for.
+    pub kind: CheckpointKind,
+    /// Whether the barrier waits behind the records before it. A barrier that overtook on one channel
+    /// stays overtaking downstream (E9).
+    pub alignment: Alignment,
+}
+
+impl Barrier {
+    /// The barrier of an aligned checkpoint.
+    pub fn aligned(checkpoint: CheckpointId) -> Self {
+        Self { checkpoint, ..Self::default() }
+    }
+}
+
+/// What a checkpoint is taken for.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum CheckpointKind {
+    /// To recover from: subsumed by newer ones, deleted by the engine.
+    #[default]
+    Checkpoint,
+    /// Asked for by a person, who owns it: never subsumed, complete in itself (H7).
+    Savepoint,
+    /// The job stops when it is completed (N7).
+    StopWithSavepoint {
+        /// Whether the input counts as ended first, so that nothing is left unfinished.
+        drain: bool,
     },
 }
 

@@ -19,7 +19,7 @@ use crate::config::CheckpointMode;
 use crate::event::Event;
 use crate::ids::{AttemptId, ChannelId, CheckpointId};
 use crate::limits::SNAPSHOTS_WRITING_MAX;
-use crate::message::DeclineReason;
+use crate::message::{Barrier, DeclineReason};
 
 /// What a subtask attempt is, fixed at its deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,13 +44,13 @@ pub enum Input {
     /// The first input: state is restored. Restored transactions are committed before anything else (K4).
     Start,
     /// The coordinator asks a source for a checkpoint.
-    Trigger(CheckpointId),
+    Trigger(Barrier),
     /// A barrier is at the head of a channel.
     Barrier {
         /// Which channel.
         channel: ChannelId,
         /// Of which checkpoint.
-        checkpoint: CheckpointId,
+        barrier: Barrier,
     },
     /// A cancel marker is at the head of a channel (C6).
     CancelMarker {
@@ -95,8 +95,10 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("start"),
-            Self::Trigger(checkpoint) => write!(f, "trigger of {checkpoint}"),
-            Self::Barrier { channel, checkpoint } => write!(f, "barrier {checkpoint} on {channel}"),
+            Self::Trigger(barrier) => write!(f, "trigger of {}", barrier.checkpoint),
+            Self::Barrier { channel, barrier } => {
+                write!(f, "barrier {} on {channel}", barrier.checkpoint)
+            }
             Self::CancelMarker { channel, checkpoint } => {
                 write!(f, "cancel marker {checkpoint} on {channel}")
             }
@@ -125,7 +127,7 @@ pub enum Effect {
     /// Read from the channel again.
     Unblock(ChannelId),
     /// Send the barrier on every output channel, behind everything emitted so far (C8).
-    ForwardBarrier(CheckpointId),
+    ForwardBarrier(Barrier),
     /// Send the cancel marker on every output channel (C6, F4).
     ForwardCancelMarker(CheckpointId),
     /// Pre-commit the sink's open transaction, if any, as the transaction of this checkpoint (K1). Atomic
@@ -133,7 +135,7 @@ pub enum Effect {
     PreCommit(CheckpointId),
     /// Take the synchronous part of the snapshot now and write it in the background. Answered by
     /// `SnapshotDurable` or `SnapshotFailed`. It holds every transaction not known to be committed.
-    Snapshot(CheckpointId),
+    Snapshot(Barrier),
     /// Tell the coordinator yes; the snapshot is durable (F7).
     Ack(CheckpointId),
     /// Tell the coordinator no.
@@ -178,7 +180,7 @@ enum Phase {
     /// Not started.
     Created,
     /// Restored transactions are being committed; nothing is read (K4). A trigger that comes now waits.
-    Restoring { postponed: Option<CheckpointId> },
+    Restoring { postponed: Option<Barrier> },
     /// Input is read.
     Running,
     /// The final checkpoint is completed; its transactions are being committed.
@@ -248,9 +250,9 @@ impl Subtask {
     fn on_live(&mut self, input: &Input, effects: &mut Vec<Effect>) {
         match *input {
             Input::Start => stale("a second start", effects),
-            Input::Trigger(checkpoint) => self.on_trigger(checkpoint, effects),
-            Input::Barrier { channel, checkpoint } => {
-                self.on_barrier(channel, checkpoint, effects);
+            Input::Trigger(barrier) => self.on_trigger(barrier, effects),
+            Input::Barrier { channel, barrier } => {
+                self.on_barrier(channel, barrier, effects);
             }
             Input::CancelMarker { channel, checkpoint } => {
                 self.align(Some(channel), effects, |aligner, out| {
@@ -286,20 +288,16 @@ impl Subtask {
         }
     }
 
-    fn on_barrier(
-        &mut self,
-        channel: ChannelId,
-        checkpoint: CheckpointId,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn on_barrier(&mut self, channel: ChannelId, barrier: Barrier, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Running | Phase::Finishing => {
                 self.align(Some(channel), effects, |aligner, out| {
-                    aligner.on_barrier(channel, checkpoint, out);
+                    aligner.on_barrier(channel, barrier, out);
                 });
             }
             // Nothing may be read yet: `AbortLingering` would remove a transaction pre-committed now (F8).
             Phase::Created | Phase::Restoring { .. } | Phase::Stopped => {
+                let checkpoint = barrier.checkpoint;
                 self.align(Some(channel), effects, |aligner, out| {
                     aligner.on_cancel_marker(checkpoint, out);
                 });
@@ -310,21 +308,22 @@ impl Subtask {
 
     /// A trigger may overtake the commit of restored transactions. To decline it would count against the
     /// failure budget, so it waits for `Run`; of several the newest does.
-    fn on_trigger(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+    fn on_trigger(&mut self, barrier: Barrier, effects: &mut Vec<Effect>) {
         let Phase::Restoring { postponed } = &mut self.phase else {
-            self.align(None, effects, |aligner, out| aligner.on_trigger(checkpoint, out));
+            self.align(None, effects, |aligner, out| aligner.on_trigger(barrier, out));
             return;
         };
-        match *postponed {
+        let checkpoint = barrier.checkpoint;
+        match postponed.map(|it| it.checkpoint) {
             Some(newer) if newer >= checkpoint => {
                 stale(format!("trigger of {checkpoint} while {newer} waits"), effects);
             }
             Some(older) => {
-                *postponed = Some(checkpoint);
+                *postponed = Some(barrier);
                 self.align(None, effects, |aligner, out| aligner.on_cancel_marker(older, out));
                 self.decline(older, DeclineReason::Subsumed, effects);
             }
-            None => *postponed = Some(checkpoint),
+            None => *postponed = Some(barrier),
         }
     }
 
@@ -388,7 +387,7 @@ impl Subtask {
                     let blocked = Event::ChannelBlocked { attempt, checkpoint, channel };
                     effects.push(Effect::Note(blocked));
                 }
-                aligner::Effect::Cut(checkpoint) => self.on_cut(checkpoint, effects),
+                aligner::Effect::Cut(barrier) => self.on_cut(barrier, effects),
                 aligner::Effect::Unblock(channel) => effects.push(Effect::Unblock(channel)),
                 aligner::Effect::Abandon { checkpoint, is_subsumed } => {
                     effects.push(Effect::Note(Event::AlignmentAbandoned { attempt, checkpoint }));
@@ -411,7 +410,8 @@ impl Subtask {
     }
 
     /// The barrier leaves before the snapshot is taken, so that downstream aligns meanwhile (F2).
-    fn on_cut(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+    fn on_cut(&mut self, barrier: Barrier, effects: &mut Vec<Effect>) {
+        let checkpoint = barrier.checkpoint;
         assert!(
             self.newest_snapshot < checkpoint,
             "{checkpoint} cuts after {}",
@@ -429,13 +429,13 @@ impl Subtask {
         let attempt = self.plan.attempt;
         self.newest_snapshot = checkpoint;
         self.writing.insert(checkpoint, true);
-        effects.push(Effect::ForwardBarrier(checkpoint));
+        effects.push(Effect::ForwardBarrier(barrier));
         effects.push(Effect::Note(Event::BarrierForwarded { attempt, checkpoint }));
         if self.plan.has_sink {
             self.committer.on_pre_commit(checkpoint);
             effects.push(Effect::PreCommit(checkpoint));
         }
-        effects.push(Effect::Snapshot(checkpoint));
+        effects.push(Effect::Snapshot(barrier));
         effects.push(Effect::Note(Event::SnapshotTaken { attempt, checkpoint }));
     }
 
@@ -478,8 +478,8 @@ impl Subtask {
                 }
                 effects.push(Effect::Run);
                 self.phase = Phase::Running;
-                if let Some(checkpoint) = postponed {
-                    self.align(None, effects, |aligner, out| aligner.on_trigger(checkpoint, out));
+                if let Some(barrier) = postponed {
+                    self.align(None, effects, |aligner, out| aligner.on_trigger(barrier, out));
                 }
             }
             Phase::Finishing => {

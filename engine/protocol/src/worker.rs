@@ -21,7 +21,7 @@ use crate::config::HeartbeatConfig;
 use crate::event::Event;
 use crate::ids::{Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId};
 use crate::limits::RECONNECT_PAUSE;
-use crate::message::{Deployment, Order, ToCoordinator, ToWorker};
+use crate::message::{Barrier, Deployment, Order, ToCoordinator, ToWorker};
 
 /// What a worker is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,8 +90,8 @@ pub enum Effect {
     Trigger {
         /// The attempt.
         attempt: Attempt,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
+        /// The checkpoint, and how it is taken.
+        barrier: Barrier,
     },
     /// Hand to all the attempt's subtasks.
     Completed {
@@ -317,8 +317,8 @@ impl Worker {
             Order::Deploy(deployment) => self.on_deploy(deployment, effects),
             Order::Start(attempt) => self.on_start_attempt(attempt, effects),
             Order::Cancel(attempt) => self.on_cancel(attempt, effects),
-            Order::Trigger { attempt, checkpoint } => {
-                self.pass_on(attempt, Effect::Trigger { attempt, checkpoint }, effects);
+            Order::Trigger { attempt, barrier } => {
+                self.pass_on(attempt, Effect::Trigger { attempt, barrier }, effects);
             }
             Order::Completed { attempt, checkpoint, is_final } => {
                 let completed = Effect::Completed { attempt, checkpoint, is_final };

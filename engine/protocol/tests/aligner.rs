@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use seawall_protocol::aligner::{Aligner, Effect};
 use seawall_protocol::config::CheckpointMode::{self, AtLeastOnce, ExactlyOnce};
 use seawall_protocol::limits::{REMEMBERED_CANCELLED_MAX, TRACKED_BARRIERS_MAX};
+use seawall_protocol::message;
 use seawall_protocol::{ChannelId, CheckpointId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +23,15 @@ use Step::{Aborted, Barrier, Closed, Marker, Trigger};
 fn take(aligner: &mut Aligner, step: Step) -> Vec<Effect> {
     let mut effects = Vec::new();
     match step {
-        Trigger(checkpoint) => aligner.on_trigger(CheckpointId(checkpoint), &mut effects),
+        Trigger(checkpoint) => {
+            aligner.on_trigger(message::Barrier::aligned(CheckpointId(checkpoint)), &mut effects);
+        }
         Barrier(channel, checkpoint) => {
-            aligner.on_barrier(ChannelId(channel), CheckpointId(checkpoint), &mut effects);
+            aligner.on_barrier(
+                ChannelId(channel),
+                message::Barrier::aligned(CheckpointId(checkpoint)),
+                &mut effects,
+            );
         }
         Marker(checkpoint) => aligner.on_cancel_marker(CheckpointId(checkpoint), &mut effects),
         Aborted(checkpoint) => aligner.on_aborted(CheckpointId(checkpoint), &mut effects),
@@ -37,7 +44,7 @@ fn show(effect: Effect) -> String {
     match effect {
         Effect::Started(checkpoint) => format!("started {checkpoint}"),
         Effect::Block { channel, .. } => format!("block {channel}"),
-        Effect::Cut(checkpoint) => format!("cut {checkpoint}"),
+        Effect::Cut(barrier) => format!("cut {}", barrier.checkpoint),
         Effect::Unblock(channel) => format!("unblock {channel}"),
         Effect::Abandon { checkpoint, is_subsumed: true } => format!("subsume {checkpoint}"),
         Effect::Abandon { checkpoint, is_subsumed: false } => format!("abandon {checkpoint}"),
@@ -235,7 +242,10 @@ fn a_cancelled_checkpoint_that_is_no_longer_remembered_still_does_not_start() {
 fn barriers_up_to_the_restored_checkpoint_mean_nothing() {
     let mut aligner = Aligner::new(ExactlyOnce, 1, Some(CheckpointId(3)));
     assert_eq!(take(&mut aligner, Barrier(0, 3)), [Effect::Ignore(CheckpointId(3))]);
-    assert_eq!(take(&mut aligner, Barrier(0, 4)).last(), Some(&Effect::Cut(CheckpointId(4))));
+    assert_eq!(
+        take(&mut aligner, Barrier(0, 4)).last(),
+        Some(&Effect::Cut(message::Barrier::aligned(CheckpointId(4))))
+    );
 }
 
 // Properties.
@@ -362,7 +372,7 @@ impl Gate {
                     let at = usize::try_from(channel.0).expect("a small number");
                     assert!(self.blocked.remove(&at), "{channel} was not blocked");
                 }
-                Effect::Cut(checkpoint) => self.on_cut(checkpoint.0),
+                Effect::Cut(barrier) => self.on_cut(barrier.checkpoint.0),
                 Effect::ForwardCancelMarker(checkpoint) => {
                     assert!(!self.cuts.contains_key(&checkpoint.0), "{checkpoint} was cut");
                     assert!(self.told.insert(checkpoint.0), "outputs are told once");
@@ -459,7 +469,7 @@ proptest! {
         let mut newest_cut = CheckpointId(0);
         for step in steps {
             for effect in take(&mut aligner, step) {
-                if let Effect::Cut(checkpoint) = effect {
+                if let Effect::Cut(message::Barrier { checkpoint, .. }) = effect {
                     prop_assert!(newest_cut < checkpoint);
                     newest_cut = checkpoint;
                 }

@@ -165,6 +165,7 @@ impl World {
                     self.workers.insert(*worker, MiniWorker::default());
                 }
             }
+            Effect::Answer { .. } => panic!("nobody asked"),
             Effect::Stop(outcome) => self.outcome = Some(outcome.clone()),
             Effect::Note(event) => self.on_note(event),
         }
@@ -722,6 +723,7 @@ fn words(effects: &[Effect]) -> Vec<String> {
                 format!("{worker} {order}")
             }
             Effect::Disconnect { worker, .. } => format!("disconnect {worker}"),
+            Effect::Answer { answer, .. } => format!("answer {answer:?}"),
             Effect::Stop(outcome) => format!("stop {outcome:?}"),
             Effect::Note(event) => event.name().to_string(),
         })

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use seawall_protocol::config::CheckpointMode::{AtLeastOnce, ExactlyOnce};
 use seawall_protocol::event::Event;
 use seawall_protocol::limits::{COMMIT_RETRIES_MAX, SNAPSHOTS_WRITING_MAX};
-use seawall_protocol::message::DeclineReason;
+use seawall_protocol::message::{Barrier, DeclineReason};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::{Attempt, AttemptId, ChannelId, CheckpointId, SubtaskId};
 use std::collections::BTreeSet;
@@ -29,11 +29,14 @@ fn restored(mut plan: Plan, checkpoint: u64, transactions: &[u64]) -> Plan {
 }
 
 fn trigger(checkpoint: u64) -> Input {
-    Input::Trigger(CheckpointId(checkpoint))
+    Input::Trigger(Barrier::aligned(CheckpointId(checkpoint)))
 }
 
 fn barrier(channel: u32, checkpoint: u64) -> Input {
-    Input::Barrier { channel: ChannelId(channel), checkpoint: CheckpointId(checkpoint) }
+    Input::Barrier {
+        channel: ChannelId(channel),
+        barrier: Barrier::aligned(CheckpointId(checkpoint)),
+    }
 }
 
 fn marker(channel: u32, checkpoint: u64) -> Input {
@@ -72,10 +75,10 @@ fn show(effect: &Effect) -> String {
     match effect {
         Effect::Block(channel) => format!("block {channel}"),
         Effect::Unblock(channel) => format!("unblock {channel}"),
-        Effect::ForwardBarrier(checkpoint) => format!("barrier {checkpoint}"),
+        Effect::ForwardBarrier(barrier) => format!("barrier {}", barrier.checkpoint),
         Effect::ForwardCancelMarker(checkpoint) => format!("marker {checkpoint}"),
         Effect::PreCommit(checkpoint) => format!("pre-commit {checkpoint}"),
-        Effect::Snapshot(checkpoint) => format!("snapshot {checkpoint}"),
+        Effect::Snapshot(barrier) => format!("snapshot {}", barrier.checkpoint),
         Effect::Ack(checkpoint) => format!("ack {checkpoint}"),
         Effect::Decline(checkpoint, reason) => format!("decline {checkpoint} {reason:?}"),
         Effect::Commit(checkpoint) => format!("commit {checkpoint}"),
@@ -381,7 +384,7 @@ fn snapshots_whose_writes_hang_decline_further_checkpoints() {
     let max = u64::try_from(SNAPSHOTS_WRITING_MAX).expect("a small number");
     for checkpoint in 1..=max {
         let effects = answer(&mut subtask, trigger(checkpoint));
-        assert!(effects.contains(&Effect::Snapshot(CheckpointId(checkpoint))));
+        assert!(effects.contains(&Effect::Snapshot(Barrier::aligned(CheckpointId(checkpoint)))));
         answer(&mut subtask, aborted(checkpoint));
     }
     let effects = answer(&mut subtask, trigger(max + 1));
@@ -487,11 +490,11 @@ impl Judge {
         match effect {
             Effect::Block(channel) => assert!(self.blocked.insert(*channel)),
             Effect::Unblock(channel) => assert!(self.blocked.remove(channel)),
-            Effect::ForwardBarrier(checkpoint) => {
+            Effect::ForwardBarrier(Barrier { checkpoint, .. }) => {
                 assert!(self.has_run, "{checkpoint} before run");
                 assert!(self.snapshots.last() < Some(checkpoint), "{checkpoint} is out of order");
                 assert!(
-                    rest.contains(&Effect::Snapshot(*checkpoint)),
+                    rest.contains(&Effect::Snapshot(Barrier::aligned(*checkpoint))),
                     "{checkpoint} has no snapshot"
                 );
                 assert!(!self.markers.contains(checkpoint), "{checkpoint} was given up");
@@ -501,10 +504,16 @@ impl Judge {
                 assert!(!self.snapshots.contains(checkpoint), "{checkpoint} was forwarded");
             }
             Effect::PreCommit(checkpoint) => {
-                assert_eq!(rest.first(), Some(&Effect::Snapshot(*checkpoint)), "atomic (K1)");
+                assert_eq!(
+                    rest.first(),
+                    Some(&Effect::Snapshot(Barrier::aligned(*checkpoint))),
+                    "atomic (K1)"
+                );
                 self.pre_committed.insert(*checkpoint);
             }
-            Effect::Snapshot(checkpoint) => assert!(self.snapshots.insert(*checkpoint)),
+            Effect::Snapshot(Barrier { checkpoint, .. }) => {
+                assert!(self.snapshots.insert(*checkpoint));
+            }
             Effect::Ack(checkpoint) => {
                 assert_eq!(*input, Input::SnapshotDurable(*checkpoint), "ack implies durable (F7)");
                 assert!(self.snapshots.contains(checkpoint), "ack of a snapshot never taken");
@@ -566,9 +575,12 @@ fn any_input() -> impl Strategy<Value = Input> {
     let channel = || (0..4_u32).prop_map(ChannelId);
     prop_oneof![
         1 => Just(Input::Start),
-        2 => checkpoint().prop_map(Input::Trigger),
+        2 => checkpoint().prop_map(Barrier::aligned).prop_map(Input::Trigger),
         8 => (channel(), checkpoint())
-            .prop_map(|(channel, checkpoint)| Input::Barrier { channel, checkpoint }),
+            .prop_map(|(channel, checkpoint)| Input::Barrier {
+                channel,
+                barrier: Barrier::aligned(checkpoint),
+            }),
         2 => (channel(), checkpoint())
             .prop_map(|(channel, checkpoint)| Input::CancelMarker { channel, checkpoint }),
         1 => channel().prop_map(|channel| Input::Closed { channel }),
@@ -602,7 +614,7 @@ impl Driver {
         self.judge.judge(&given, &effects);
         for effect in effects {
             match effect {
-                Effect::Snapshot(checkpoint) => {
+                Effect::Snapshot(Barrier { checkpoint, .. }) => {
                     self.answers.push(Input::SnapshotDurable(checkpoint));
                 }
                 Effect::Commit(checkpoint) => self.answers.push(Input::Committed(checkpoint)),

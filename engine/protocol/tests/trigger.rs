@@ -78,6 +78,7 @@ impl Timeline {
                 | Effect::DeleteCheckpoint(_)
                 | Effect::Send { .. }
                 | Effect::Disconnect { .. }
+                | Effect::Answer { .. }
                 | Effect::Stop(_) => panic!("{effect:?}"),
             }
         }

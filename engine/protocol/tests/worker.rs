@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use seawall_protocol::config::HeartbeatConfig;
-use seawall_protocol::message::{Deployment, Order, ToCoordinator, ToWorker};
+use seawall_protocol::message::{Barrier, Deployment, Order, ToCoordinator, ToWorker};
 use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
 use seawall_protocol::{
     Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId,
@@ -46,7 +46,7 @@ fn start() -> Input {
 }
 
 fn trigger(attempt: u32) -> Order {
-    Order::Trigger { attempt: Attempt(attempt), checkpoint: CheckpointId(9) }
+    Order::Trigger { attempt: Attempt(attempt), barrier: Barrier::aligned(CheckpointId(9)) }
 }
 
 fn show(effect: &Effect) -> String {

@@ -15,6 +15,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use seawall_protocol::message::Barrier;
 use seawall_protocol::record::SnapshotHandle;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_stream::batch::Batch;
@@ -28,7 +29,7 @@ pub enum Element {
     /// Records.
     Batch(Batch),
     /// Marks the cut of a checkpoint.
-    Barrier(CheckpointId),
+    Barrier(Barrier),
     /// The checkpoint will not come (C6).
     CancelMarker(CheckpointId),
     /// No more records; barriers may follow.
@@ -43,7 +44,7 @@ pub enum SubtaskOrder {
     /// Every subtask is ready: connect and process.
     Start,
     /// Take a checkpoint (sources only).
-    Trigger(CheckpointId),
+    Trigger(Barrier),
     /// The checkpoint is completed.
     Completed {
         /// Which.

@@ -326,6 +326,8 @@ impl Shell {
                     self.close(number);
                 }
             }
+            // Nobody can ask yet, so nobody waits.
+            Effect::Answer { .. } => {}
             Effect::Stop(_) => unreachable!("handled by the loop"),
             Effect::Note(event) => self.env.emit(event).await,
         }

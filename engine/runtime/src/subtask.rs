@@ -341,9 +341,7 @@ impl Driver {
                 self.send_ready().await?;
                 self.flush_sink().await
             }
-            Element::Barrier(checkpoint) => {
-                self.feed_core(Input::Barrier { channel, checkpoint }).await
-            }
+            Element::Barrier(barrier) => self.feed_core(Input::Barrier { channel, barrier }).await,
             Element::CancelMarker(checkpoint) => {
                 self.feed_core(Input::CancelMarker { channel, checkpoint }).await
             }
@@ -376,7 +374,7 @@ impl Driver {
     async fn on_order(&mut self, order: SubtaskOrder) -> Result<(), Failure> {
         match order {
             SubtaskOrder::Start => Ok(()),
-            SubtaskOrder::Trigger(checkpoint) => self.feed_core(Input::Trigger(checkpoint)).await,
+            SubtaskOrder::Trigger(barrier) => self.feed_core(Input::Trigger(barrier)).await,
             SubtaskOrder::Completed { checkpoint, is_final } => {
                 self.feed_core(Input::Completed { checkpoint, is_final }).await
             }
@@ -418,10 +416,10 @@ impl Driver {
         match effect {
             Effect::Block(channel) => self.gate.block(channel),
             Effect::Unblock(channel) => self.gate.unblock(channel),
-            Effect::ForwardBarrier(checkpoint) => {
+            Effect::ForwardBarrier(barrier) => {
                 self.flush_edges();
                 self.send_ready().await?;
-                self.send_all(|| Element::Barrier(checkpoint)).await?;
+                self.send_all(|| Element::Barrier(barrier)).await?;
             }
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
@@ -436,7 +434,7 @@ impl Driver {
                     self.launch.env.emit(event).await;
                 }
             }
-            Effect::Snapshot(checkpoint) => self.snapshot(checkpoint)?,
+            Effect::Snapshot(barrier) => self.snapshot(barrier.checkpoint)?,
             Effect::Ack(checkpoint) => {
                 let snapshot = self.handles.remove(&checkpoint);
                 if let Some(snapshot) = snapshot {

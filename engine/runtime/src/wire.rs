@@ -67,7 +67,11 @@ fn encode_element(element: &Element) -> Result<Vec<u8>, StreamError> {
             frame.extend_from_slice(&batch.encode()?);
             frame
         }
-        Element::Barrier(checkpoint) => numbered(BARRIER, *checkpoint),
+        Element::Barrier(barrier) => {
+            let mut frame = vec![BARRIER];
+            frame.extend_from_slice(&encode_message(barrier));
+            frame
+        }
         Element::CancelMarker(checkpoint) => numbered(CANCEL_MARKER, *checkpoint),
         Element::End => vec![END],
         Element::Closed => vec![CLOSED],
@@ -87,7 +91,7 @@ fn decode_element(
     };
     match frame {
         [BATCH, rest @ ..] => decode_batch(rest).map(Element::Batch),
-        [BARRIER, rest @ ..] => numbered(rest).map(Element::Barrier),
+        [BARRIER, rest @ ..] => decode_message(rest).map(Element::Barrier),
         [CANCEL_MARKER, rest @ ..] => numbered(rest).map(Element::CancelMarker),
         [END] => Ok(Element::End),
         [CLOSED] => Ok(Element::Closed),

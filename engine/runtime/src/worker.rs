@@ -167,8 +167,8 @@ impl Shell {
             Effect::Stop(attempt) => {
                 self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.stop());
             }
-            Effect::Trigger { attempt, checkpoint } => {
-                let order = SubtaskOrder::Trigger(checkpoint);
+            Effect::Trigger { attempt, barrier } => {
+                let order = SubtaskOrder::Trigger(barrier);
                 for (id, inbox) in self.registry.of(attempt) {
                     let operator = &self.config.job.operators[id.subtask.operator.0 as usize];
                     if operator.enumerate.is_some() {

@@ -8,7 +8,7 @@ use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
 use crate::ids::{AttemptId, CheckpointId};
 use crate::limits::RECORD_RETRY_PAUSE;
-use crate::message::{DeclineReason, Order};
+use crate::message::{Barrier, CheckpointKind, DeclineReason, Order};
 use crate::pending::ManifestAnswer;
 use crate::record::SnapshotHandle;
 use crate::store::{Failed, Persisted, Purpose};
@@ -29,8 +29,10 @@ impl Coordinator {
         let timeout = Delay::exactly(self.plan.checkpoint.timeout);
         effects.push(Effect::Arm(Timer::CheckpointExpires(checkpoint), timeout));
         let sources = self.plan.subtasks.iter().filter(|it| it.is_source).map(|it| it.subtask);
+        let kind = CheckpointKind::Checkpoint;
+        let barrier = Barrier { checkpoint, kind, alignment: self.plan.checkpoint.alignment };
         for worker in execution.workers_of(sources) {
-            self.send(worker, Order::Trigger { attempt, checkpoint }, effects);
+            self.send(worker, Order::Trigger { attempt, barrier }, effects);
         }
         effects.push(Effect::Note(Event::CheckpointTriggered { checkpoint, is_final }));
     }

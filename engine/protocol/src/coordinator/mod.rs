@@ -36,6 +36,7 @@ use crate::trigger::Trigger;
 
 mod attempts;
 mod checkpoints;
+mod requests;
 mod workers;
 
 /// What a coordinator must know of its job.
@@ -89,8 +90,47 @@ pub enum Input {
     ManifestWritten(CheckpointId),
     /// The manifest could not be written.
     ManifestFailed(CheckpointId),
+    /// A person or a program asks for something. Answered by exactly one `Answer` in the end, unless the
+    /// leadership ends first.
+    Requested {
+        /// Names the request in the answer.
+        id: RequestId,
+        /// What is wanted.
+        request: Request,
+    },
     /// A timer fired.
     Timer(Timer),
+}
+
+/// Numbers the requests within one leadership.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What can be asked of a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// A checkpoint now.
+    Checkpoint,
+    /// A savepoint now (H7).
+    Savepoint,
+    /// A savepoint, and the end of the job once its transactions are committed (N7).
+    StopWithSavepoint {
+        /// Whether the input counts as ended first.
+        drain: bool,
+    },
+    /// The end of the job, at once.
+    Cancel,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// The checkpoint or savepoint is completed.
+    Completed(CheckpointId),
+    /// It was given up.
+    Aborted(CheckpointId, AbortReason),
+    /// It never began; why, for people.
+    Refused(String),
 }
 
 /// Numbers the writes of the store record within one leadership.
@@ -177,6 +217,13 @@ pub enum Effect {
         worker: WorkerId,
         /// Which life of it.
         session: SessionId,
+    },
+    /// Tell whoever made the request how it ended.
+    Answer {
+        /// Which request.
+        id: RequestId,
+        /// How.
+        answer: Answer,
     },
     /// The job ended; the last effect of a leadership.
     Stop(Outcome),
@@ -286,6 +333,7 @@ impl Coordinator {
             },
             Input::ManifestWritten(checkpoint) => self.on_manifest(checkpoint, true, effects),
             Input::ManifestFailed(checkpoint) => self.on_manifest(checkpoint, false, effects),
+            Input::Requested { id, request } => self.on_requested(id, request, effects),
             Input::Timer(timer) => self.on_timer(timer, effects),
         }
         self.settle(effects);
