@@ -22,7 +22,7 @@ pub mod plants;
 use seawall_protocol::tamper::{Honest, Tamper};
 
 pub use check::{Report, Size, Verdict};
-pub use plants::{PLANTS, Plant};
+pub use plants::Plant;
 
 /// States after which a search is given up as unfinished; what fits in memory, with a margin.
 const STATES_MAX: usize = 40_000_000;

@@ -114,7 +114,11 @@ struct Reports {
 #[derive(Subcommand)]
 enum ModelCommand {
     /// Explore every state of the small models and print what was found
-    Check,
+    Check {
+        /// Turn each rule off in turn instead, and print which property fails without it
+        #[arg(long)]
+        reverts: bool,
+    },
 }
 
 #[derive(Clone)]
@@ -132,7 +136,8 @@ fn main() -> ExitCode {
         Command::Check { paths } => check(paths),
         Command::Diff { left, right } => diff(&left, &right),
         Command::Verify(arguments) => verify_all(&arguments),
-        Command::Model { command: ModelCommand::Check } => Ok(check_models()),
+        Command::Model { command: ModelCommand::Check { reverts: false } } => Ok(check_models()),
+        Command::Model { command: ModelCommand::Check { reverts: true } } => Ok(check_reverts()),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         report::error(&error);
@@ -273,6 +278,13 @@ fn verify_all(arguments: &VerifyArguments) -> Usage<u8> {
 fn check_models() -> u8 {
     let start = Instant::now();
     let summary = Summary::new(verify::check_models(sweep::default_jobs()), start.elapsed());
+    report::print_summary(&summary);
+    summary.exit_code
+}
+
+fn check_reverts() -> u8 {
+    let start = Instant::now();
+    let summary = Summary::new(verify::check_reverts(sweep::default_jobs()), start.elapsed());
     report::print_summary(&summary);
     summary.exit_code
 }

@@ -2,7 +2,7 @@
 //! must see. An oracle that cannot fail is a defect.
 //!
 //! ```text
-//! between a core and its driver    seawall_models::PLANTS, which the models catch as well
+//! between a core and its driver    seawall_models::plants, which the models catch as well
 //! between the engine and its disk or network, in a source, in keyed state    HERE, bytes and local code
 //! ```
 
@@ -92,7 +92,7 @@ const HERE: &[Plant] = &[
 
 /// Every planted bug: those of the cores first.
 pub fn all() -> Vec<Plant> {
-    let cores = seawall_models::PLANTS.iter().map(|it| Plant {
+    let cores = seawall_models::plants::all().map(|it| Plant {
         name: it.name,
         about: it.about,
         bug: it.bug,

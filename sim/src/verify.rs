@@ -401,21 +401,40 @@ pub fn check_models(jobs: usize) -> Vec<Row> {
             }
         }
     });
-    let planted: Vec<_> = seawall_models::PLANTS.iter().filter(|it| it.model.is_some()).collect();
     let start = Instant::now();
-    let missed = sweep::in_parallel(&planted, jobs, |plant| {
-        let report = seawall_models::check_planted(plant).expect("a model reaches it");
-        (!seawall_models::is_caught(plant, &report)).then(|| {
-            let (name, property) = (plant.name, plant.model_property);
-            format!("{name} is not caught by {property}\n{report}")
-        })
-    });
-    let missed: Vec<String> = missed.into_iter().flatten().collect();
+    let reverts = check_reverts(jobs);
+    let missed: Vec<&Row> = reverts.iter().filter(|row| !row.is_good).collect();
     let row = Row::new("model/planted", 0, Counts::default(), start.elapsed());
     rows.push(if missed.is_empty() {
-        row.good(format!("{} bugs, all caught", planted.len()))
+        row.good(format!("{} bugs, all caught", reverts.len()))
     } else {
-        row.failed("not caught", 1, missed.join("\n"))
+        let names: Vec<_> = missed.iter().map(|row| row.name.as_str()).collect();
+        row.failed("not caught", 1, names.join("\n"))
     });
     rows
+}
+
+/// Turns each rule off in the model that covers it: a row for each planted bug, good when the property
+/// that states the rule fails.
+pub fn check_reverts(jobs: usize) -> Vec<Row> {
+    let planted: Vec<_> = seawall_models::plants::all().filter(|it| it.model.is_some()).collect();
+    sweep::in_parallel(&planted, jobs, |plant| {
+        let report = seawall_models::check_planted(plant).expect("a model reaches it");
+        let name = format!("{} without {}", report.model, plant.rules.join(", "));
+        let row = Row::new(&name, 0, Counts::default(), report.elapsed);
+        match &report.verdict {
+            model::Verdict::Violated { property, steps }
+                if seawall_models::is_caught(plant, &report) =>
+            {
+                row.good(format!("{property} fails in {} steps: {}", steps.len(), plant.about))
+            }
+            model::Verdict::Violated { .. }
+            | model::Verdict::Exhausted
+            | model::Verdict::Bounded { .. }
+            | model::Verdict::Unreached { .. } => {
+                let expected = format!("{} is not caught by {}", plant.name, plant.model_property);
+                row.failed("not caught", 1, format!("{expected}\n{report}"))
+            }
+        }
+    })
 }

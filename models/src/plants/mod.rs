@@ -1,0 +1,54 @@
+//! Planted bugs: real bugs of real stream processors, put between the cores and their driver.
+//!
+//! A plant changes what goes into a core or what comes out of it; the cores know nothing of it. Models and
+//! simulator run the same plants, so a property that catches one in the model catches it in the whole
+//! engine, if the faults make it matter. Plants hold no state: the model copies and compares whole
+//! states, and whatever a plant remembered would escape it.
+//!
+//! Bugs of connectors, storage and transport are outside the reach of this hook.
+
+use seawall_protocol::tamper::Tamper;
+
+mod alignment;
+mod checkpoint;
+mod commit;
+
+/// A defect put in on purpose, and who must find it.
+#[derive(Clone, Copy)]
+pub struct Plant {
+    /// The name used in scenarios.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// The real bug it re-creates.
+    pub bug: &'static str,
+    /// The rules it turns off, by their labels in `docs/rules.md`.
+    pub rules: &'static [&'static str],
+    /// The property of `seawall-spec` that must catch it.
+    pub violates: &'static str,
+    /// The model that must catch it, if one reaches it.
+    pub model: Option<&'static str>,
+    /// The property the model states it as: most often the same name.
+    pub model_property: &'static str,
+    /// Whether it can show in the whole engine. The others are made harmless by its driver: it sends no ack
+    /// without the handle of a durable snapshot.
+    pub in_simulator: bool,
+    /// Makes the hook.
+    pub tamper: fn() -> Box<dyn Tamper>,
+}
+
+impl std::fmt::Debug for Plant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The plant of that name.
+pub fn find(name: &str) -> Option<&'static Plant> {
+    all().find(|plant| plant.name == name)
+}
+
+/// Every plant.
+pub fn all() -> impl Iterator<Item = &'static Plant> {
+    [alignment::PLANTS, commit::PLANTS, checkpoint::PLANTS].into_iter().flatten()
+}
