@@ -282,20 +282,3 @@ fn delete_after(effects: &mut Vec<Order>, named: impl Fn(&Event) -> Option<Check
         })
         .collect();
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_plant_has_a_name_of_its_own_and_a_property_that_exists() {
-        let mut names: Vec<_> = PLANTS.iter().map(|plant| plant.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), PLANTS.len());
-        for plant in PLANTS {
-            assert!(seawall_spec::find(plant.violates).is_some(), "{}", plant.name);
-            assert!(plant.in_simulator || plant.model.is_some(), "{} shows nowhere", plant.name);
-        }
-    }
-}

@@ -52,3 +52,21 @@ pub fn find(name: &str) -> Option<&'static Plant> {
 pub fn all() -> impl Iterator<Item = &'static Plant> {
     [alignment::PLANTS, commit::PLANTS, checkpoint::PLANTS].into_iter().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plant_has_a_name_of_its_own_and_a_property_that_exists() {
+        let mut names: Vec<_> = all().map(|plant| plant.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().count());
+        for plant in all() {
+            assert!(seawall_spec::find(plant.violates).is_some(), "{}", plant.name);
+            assert!(!plant.rules.is_empty(), "{} turns nothing off", plant.name);
+            assert!(plant.in_simulator || plant.model.is_some(), "{} shows nowhere", plant.name);
+        }
+    }
+}
