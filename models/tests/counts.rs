@@ -12,16 +12,19 @@ fn holds_with(name: &str, size: Size, unique: usize, generated: usize) {
     assert_eq!((report.unique, report.generated), (unique, generated), "{report}");
 }
 
+// Rules: C1, C2, C3, C4, C5, C6, C8
 #[test]
 fn alignment_holds() {
     holds_with("alignment", Size::Smoke, 56_119, 249_542);
 }
 
+// Rules: A1, A2, G1, G2, H1, H2, H3, H6, H10
 #[test]
 fn checkpoint_holds() {
     holds_with("checkpoint", Size::Smoke, 98_308, 179_967);
 }
 
+// Rules: K1, K2, K3, K4, K5, K7, F7, N3
 #[test]
 fn commit_holds() {
     holds_with("commit", Size::Smoke, 24_854, 46_347);

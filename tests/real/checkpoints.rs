@@ -20,6 +20,7 @@ fn a_snapshot(scratch: &Scratch) -> PathBuf {
     paths.filter(|it| it.extension().is_some()).min().unwrap()
 }
 
+// Rules: H8
 #[test]
 fn a_checkpoint_is_listed_shown_and_verified() {
     let scratch = finished();
@@ -49,6 +50,7 @@ fn json_holds_the_same() {
     assert_eq!(json("verify")["intact"], true);
 }
 
+// Rules: R2
 #[test]
 fn a_damaged_snapshot_is_named() {
     let scratch = finished();
@@ -73,6 +75,7 @@ fn a_damaged_snapshot_is_named() {
     scratch.finish("checkpoint verify seawall-data");
 }
 
+// Rules: R2
 #[test]
 fn a_damaged_record_is_named() {
     let scratch = finished();

@@ -15,6 +15,7 @@ fn checkpoint_of(file: &Path) -> u64 {
     name.rsplit('-').next().unwrap().parse().unwrap()
 }
 
+// Rules: H1, K2
 #[test]
 fn a_visible_file_is_whole_final_and_of_a_completed_checkpoint() {
     let scratch = Scratch::new();

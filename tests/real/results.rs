@@ -83,6 +83,7 @@ fn a_rate_limits_the_records_per_second() {
     assert_eq!(summary["records_read"], 1000);
 }
 
+// Rules: J6
 #[test]
 fn at_least_once_is_told_as_such() {
     let scratch = Scratch::new();

@@ -24,6 +24,7 @@ fn survive(scratch: &Scratch, command: &str, seed: u64) {
     scratch.finish(command);
 }
 
+// Rules: H2, K3, K4
 #[test]
 fn access_log_survives_kills_at_random_moments() {
     let scratch = Scratch::new();
@@ -36,6 +37,7 @@ fn access_log_survives_kills_at_random_moments() {
     assert_eq!(scratch.output("out/malformed"), malformed);
 }
 
+// Rules: H2, K2, K5
 #[test]
 fn a_job_that_commits_all_the_time_survives_kills_at_random_moments() {
     let scratch = Scratch::new();

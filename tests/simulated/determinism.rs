@@ -4,6 +4,7 @@ use seawall_sim::{run, sweep};
 
 use crate::all;
 
+// Rules: A9
 #[test]
 fn every_scenario_is_the_same_run_alone_and_in_a_parallel_batch() {
     let scenarios = all();

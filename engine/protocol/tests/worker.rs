@@ -104,6 +104,7 @@ fn check_registered(rest: &[(Input, &str)]) {
     check(&transcript);
 }
 
+// Rules: A7, B11
 #[test]
 fn an_attempt_is_launched_started_and_told_of_checkpoints() {
     let completed =
@@ -123,6 +124,7 @@ fn an_attempt_is_launched_started_and_told_of_checkpoints() {
     ]);
 }
 
+// Rules: A5
 #[test]
 fn orders_of_any_other_token_are_refused_a_larger_one_too() {
     check_registered(&[
@@ -133,6 +135,7 @@ fn orders_of_any_other_token_are_refused_a_larger_one_too() {
     ]);
 }
 
+// Rules: A5
 #[test]
 fn orders_before_the_registration_is_accepted_are_refused() {
     check(&[
@@ -143,6 +146,7 @@ fn orders_before_the_registration_is_accepted_are_refused() {
     ]);
 }
 
+// Rules: A5, H10
 #[test]
 fn a_leader_older_than_one_obeyed_before_is_left() {
     check_registered(&[
@@ -158,6 +162,7 @@ fn a_leader_older_than_one_obeyed_before_is_left() {
     ]);
 }
 
+// Rules: A4
 #[test]
 fn a_deployment_waits_until_the_older_attempt_has_stopped() {
     check_registered(&[
@@ -198,6 +203,7 @@ fn a_worker_that_lost_its_coordinator_connects_again_only_when_nothing_runs_here
     ]);
 }
 
+// Rules: A8
 #[test]
 fn a_silent_coordinator_is_left_and_everything_is_stopped() {
     check_registered(&[
@@ -522,6 +528,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
+    // Rules: A4, A5
     #[test]
     fn a_worker_obeys_one_leader_runs_one_attempt_and_registers_again_once_faults_end(
         actions in prop::collection::vec(any_action(), 0..150),

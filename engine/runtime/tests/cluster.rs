@@ -177,6 +177,7 @@ fn expected() -> BTreeMap<u64, u64> {
     counts
 }
 
+// Rules: N4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_runs_to_its_end_and_its_output_is_complete() {
     let cluster = Cluster::new(Some(60_000));
@@ -201,6 +202,7 @@ async fn a_job_runs_to_its_end_and_its_output_is_complete() {
     assert_eq!(cluster.names.count("attempt-deployed"), 1);
 }
 
+// Rules: J1, J5, K4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_dies_and_comes_back_changes_nothing_in_the_output() {
     let cluster = Cluster::new(Some(40_000));
@@ -218,6 +220,7 @@ async fn a_worker_that_dies_and_comes_back_changes_nothing_in_the_output() {
     assert_eq!(cluster.names.count("attempt-deployed"), 2);
 }
 
+// Rules: A1, H2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_dies_is_continued_by_the_next() {
     let cluster = Cluster::new(Some(40_000));
@@ -254,6 +257,7 @@ fn damage(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
+// Rules: R2, H11
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_newest_checkpoint_is_an_error_and_never_a_fallback() {
     let cluster = Cluster::new(Some(10_000));
@@ -292,6 +296,7 @@ impl Observer for Loses {
     async fn settle(&self) {}
 }
 
+// Rules: K8
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_that_is_lost_ends_the_job_at_once_and_is_never_skipped() {
     let mut cluster = Cluster::new(Some(60_000));

@@ -128,6 +128,7 @@ fn store_record(retained: u64) -> StoreRecord {
     }
 }
 
+// Rules: H2, R1, R4
 #[tokio::test]
 async fn the_record_is_the_old_one_or_the_new_one() {
     at_every_operation(async |fault: Fault| {
@@ -172,6 +173,7 @@ async fn checkpoint(disk: &dyn Disk, root: &Path, attempt: u32) -> Result<(), St
     manifest::write(disk, root, &manifest).await.map_err(text)
 }
 
+// Rules: F7, R1, R4
 #[tokio::test]
 async fn a_checkpoint_that_was_written_without_an_error_is_intact() {
     at_every_operation(async |fault: Fault| {
@@ -187,6 +189,7 @@ async fn a_checkpoint_that_was_written_without_an_error_is_intact() {
     .await;
 }
 
+// Rules: H6
 #[tokio::test]
 async fn a_deletion_that_failed_is_finished_by_the_next() {
     at_every_operation(async |fault: Fault| {
@@ -227,6 +230,7 @@ async fn files(directory: &Path) -> Vec<String> {
     names
 }
 
+// Rules: K4, K8
 #[tokio::test]
 async fn a_commit_that_failed_is_finished_by_the_next_attempt() {
     at_every_operation(async |fault: Fault| {
@@ -248,6 +252,7 @@ async fn a_commit_that_failed_is_finished_by_the_next_attempt() {
     .await;
 }
 
+// Rules: K5
 #[tokio::test]
 async fn output_that_was_not_pre_committed_is_removed_by_the_next_attempt() {
     at_every_operation(async |fault: Fault| {

@@ -55,6 +55,7 @@ fn committed(name: &str, content: &str) -> Vec<(String, String)> {
     vec![(name.into(), content.into())]
 }
 
+// Rules: K1, K2
 #[tokio::test]
 async fn output_is_visible_once_it_is_committed_and_not_before() {
     let directory = tempfile::tempdir().unwrap();
@@ -84,6 +85,7 @@ async fn a_transaction_without_records_is_none() {
     assert_eq!(writer.pre_commit(CheckpointId(3)).await.unwrap(), None);
 }
 
+// Rules: K1
 #[tokio::test]
 async fn many_records_are_one_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -104,6 +106,7 @@ async fn many_records_are_one_file() {
     assert!(visible(directory.path()) == committed("part-0-chk-1.csv", &expected));
 }
 
+// Rules: K4, K6
 #[tokio::test]
 async fn a_commit_repeated_by_anyone_has_one_result() {
     let directory = tempfile::tempdir().unwrap();
@@ -117,6 +120,7 @@ async fn a_commit_repeated_by_anyone_has_one_result() {
     }
 }
 
+// Rules: K4
 #[tokio::test]
 async fn a_commit_that_left_both_names_is_repeated() {
     let directory = tempfile::tempdir().unwrap();
@@ -138,6 +142,7 @@ fn fatal(result: Result<(), ConnectorError>) -> String {
     error.to_string()
 }
 
+// Rules: K8
 #[tokio::test]
 async fn a_lost_transaction_is_fatal_and_never_success() {
     let directory = tempfile::tempdir().unwrap();
@@ -148,6 +153,7 @@ async fn a_lost_transaction_is_fatal_and_never_success() {
     assert!(error.starts_with("output is lost: neither "), "{error}");
 }
 
+// Rules: K8, R2
 #[tokio::test]
 async fn a_torn_transaction_is_fatal() {
     let directory = tempfile::tempdir().unwrap();
@@ -158,6 +164,7 @@ async fn a_torn_transaction_is_fatal() {
     assert_eq!(visible(directory.path()), []);
 }
 
+// Rules: K10
 #[tokio::test]
 async fn a_restored_transaction_with_other_bytes_is_fatal() {
     let directory = tempfile::tempdir().unwrap();
@@ -169,6 +176,7 @@ async fn a_restored_transaction_with_other_bytes_is_fatal() {
     assert_eq!(visible(directory.path()), []);
 }
 
+// Rules: K5, K6
 #[tokio::test]
 async fn lingering_output_of_earlier_attempts_is_removed_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();

@@ -88,6 +88,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    // Rules: J2
     #[test]
     fn every_line_is_read_once_for_every_number_of_splits(content in content()) {
         let directory = tempfile::tempdir().unwrap();
@@ -107,6 +108,7 @@ proptest! {
         })?;
     }
 
+    // Rules: J1
     #[test]
     fn reading_on_from_any_position_gives_the_rest(content in content(), is_gzip: bool) {
         let directory = tempfile::tempdir().unwrap();
@@ -188,6 +190,7 @@ fn a_directory_is_read_in_the_order_of_names_without_hidden_files() {
     });
 }
 
+// Rules: J1, J5
 #[test]
 fn lines_appended_after_the_start_are_left_to_the_next_job() {
     let directory = tempfile::tempdir().unwrap();

@@ -59,6 +59,7 @@ async fn every_key_is_drawn_about_as_often() {
     assert!(counts.iter().all(|it| (9_500..10_500).contains(it)), "{counts:?}");
 }
 
+// Rules: J1
 #[tokio::test]
 async fn generating_on_from_any_position_gives_the_rest() {
     let source = GeneratorSource { records: 100, keys: 1 << 40, seed: 3 };

@@ -58,6 +58,7 @@ async fn a_timer_put_off_fires_once_at_its_new_deadline() {
     assert_eq!(taken(&timers, &log), ["a"]);
 }
 
+// Rules: B12
 #[tokio::test]
 async fn a_timer_that_fired_and_was_armed_again_is_stale() {
     let (env, timers, log) = timers();

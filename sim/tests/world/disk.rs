@@ -45,6 +45,7 @@ fn a_crash_keeps_what_was_synced() {
     }
 }
 
+// Rules: R4
 #[test]
 fn a_crash_keeps_any_part_of_what_was_not_synced_and_may_tear_its_end() {
     let text = vec![b'a'; 2_000];
@@ -106,6 +107,7 @@ fn a_name_that_was_not_synced_may_be_undone_although_its_bytes_were() {
     assert_eq!(left, BTreeSet::from([None, Some(b"bytes".to_vec())]));
 }
 
+// Rules: R1, R4
 #[test]
 fn a_rename_without_a_directory_sync_may_be_undone_and_is_never_half_done() {
     let left = outcomes(|seed| {
@@ -275,6 +277,7 @@ fn a_crash_of_one_writer_leaves_the_other_writers_bytes_visible() {
     }
 }
 
+// Rules: R4
 #[test]
 fn a_stalled_write_hangs_for_its_time_and_only_once() {
     run(1, |world| async move {
@@ -300,6 +303,7 @@ fn a_slow_disk_is_slow_on_its_node_only() {
     });
 }
 
+// Rules: R4
 #[test]
 fn a_failing_disk_fails_as_often_as_told() {
     run(1, |world| async move {
@@ -313,6 +317,7 @@ fn a_failing_disk_fails_as_often_as_told() {
     });
 }
 
+// Rules: R4
 #[test]
 fn a_flipped_bit_changes_one_bit_of_a_durable_file() {
     run(1, |world| async move {
@@ -373,6 +378,7 @@ fn bytes_of_a_failed_sync_may_never_become_durable_although_a_second_sync_succee
     assert_eq!(left, BTreeSet::from([Vec::new(), b"bytes".to_vec()]));
 }
 
+// Rules: R3, R4
 #[test]
 fn a_lagging_listing_misses_what_other_nodes_did_lately_and_nothing_else() {
     let mut config = WorldConfig::default();

@@ -81,6 +81,7 @@ fn busy_world(seed: u64) -> (Stats, Vec<String>) {
     })
 }
 
+// Rules: A9
 #[test]
 fn a_seed_alone_and_the_same_seed_last_in_a_batch_of_threads_give_the_same_run() {
     let alone = thread::spawn(|| busy_world(7)).join().unwrap();
@@ -106,6 +107,7 @@ fn a_second_run_on_the_same_thread_equals_the_first() {
     thread::spawn(|| assert_eq!(busy_world(3), busy_world(3))).join().unwrap();
 }
 
+// Rules: A9
 #[test]
 fn a_draw_from_one_stream_does_not_shift_another() {
     let streams = Streams::new(5);
@@ -335,6 +337,7 @@ fn an_aborted_task_is_not_polled_again() {
     });
 }
 
+// Rules: A8
 #[test]
 fn a_clock_that_gains_sleeps_shorter_and_never_runs_back() {
     run(1, |world| async move {

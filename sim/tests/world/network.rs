@@ -32,6 +32,7 @@ async fn is_silent(world: &World, receiver: &mut Box<dyn FrameReceiver>) -> bool
     within(world, SECOND * 100, receiver).await.is_none()
 }
 
+// Rules: A6, A7
 #[test]
 fn frames_arrive_once_in_order_and_after_their_latency() {
     run(1, |world| async move {
