@@ -29,6 +29,18 @@ pub fn owned_by(index: u32, key_groups: u32, parallelism: u32) -> Range<u32> {
     small(start)..small(end)
 }
 
+/// The former subtasks that may hold something of subtask `index` after a change of parallelism (E11):
+/// keyed state by its key groups, and records in flight, of which each new subtask keeps those whose key
+/// group it owns. So each record is read by several, and processed by exactly one.
+pub fn former_owners(index: u32, key_groups: u32, now: u32, before: u32) -> Range<u32> {
+    let owned = owned_by(index, key_groups, now);
+    if owned.is_empty() {
+        return 0..0;
+    }
+    let first = owner_of(owned.start, key_groups, before);
+    first..owner_of(owned.end - 1, key_groups, before) + 1
+}
+
 /// The number of key groups of a job that does not choose one (M3).
 pub fn default_key_groups(parallelism: u32) -> u32 {
     (parallelism + parallelism / 2)

@@ -1,7 +1,9 @@
 //! Key groups: the ranges of the subtasks partition them, and owner and range agree (M1-M3).
 
 use proptest::prelude::*;
-use seawall_protocol::key_group::{default_key_groups, key_group_of, owned_by, owner_of};
+use seawall_protocol::key_group::{
+    default_key_groups, former_owners, key_group_of, owned_by, owner_of,
+};
 use seawall_protocol::limits::KEY_GROUPS_MAX;
 
 fn sizes() -> impl Strategy<Value = (u32, u32)> {
@@ -40,6 +42,19 @@ proptest! {
             let least = groups / parallelism;
             prop_assert!((least..=groups.div_ceil(parallelism)).contains(&length));
         }
+    }
+
+    // Rules: E11
+    #[test]
+    fn after_a_rescale_each_record_in_flight_is_read_by_its_new_owner_and_processed_once(
+        (groups, before) in sizes(), now in 1..300_u32, group: u32,
+    ) {
+        let (group, now) = (group % groups, now.min(groups));
+        let held_by = owner_of(group, groups, before);
+        let reads = |index: &u32| former_owners(*index, groups, now, before).contains(&held_by);
+        let keeps = |index: &u32| owned_by(*index, groups, now).contains(&group);
+        let processing: Vec<u32> = (0..now).filter(|it| reads(it) && keeps(it)).collect();
+        prop_assert_eq!(processing, vec![owner_of(group, groups, now)]);
     }
 
     #[test]
