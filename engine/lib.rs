@@ -41,6 +41,7 @@
 
 pub mod local; // coordinator and worker in one process
 
+pub use seawall_config as config;
 pub use seawall_env as env;
 pub use seawall_jobs as jobs;
 pub use seawall_protocol as protocol;
@@ -49,6 +50,7 @@ pub use seawall_stream as stream;
 
 /// What a program that defines a job imports.
 pub mod prelude {
+    pub use seawall_config::{Configuration, Settings};
     pub use seawall_protocol::JobId;
     pub use seawall_protocol::config::{CheckpointConfig, CheckpointMode, RestartStrategy};
     pub use seawall_runtime::connectors::file_sink::FileSink;

@@ -7,9 +7,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use seawall_config::Settings;
 use seawall_env::Observer;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 pub use seawall_protocol::coordinator::Outcome;
@@ -24,11 +24,6 @@ use seawall_stream::Job;
 /// Where the coordinator listens on the in-process network.
 const COORDINATOR: &str = "coordinator";
 
-/// Within one process a lost connection is noticed at once, so silence only means a busy machine:
-/// Flink's defaults, which never take a starved process for a dead one.
-const HEARTBEAT: HeartbeatConfig =
-    HeartbeatConfig { interval: Duration::from_secs(10), timeout: Duration::from_secs(50) };
-
 /// A job and the settings to run it with.
 pub struct LocalJob {
     /// The program.
@@ -41,10 +36,32 @@ pub struct LocalJob {
     pub checkpoint: CheckpointConfig,
     /// How failures are answered.
     pub restart: RestartStrategy,
+    /// How death is suspected. Within one process a lost connection is noticed at once, so silence only
+    /// means a busy machine: Flink's defaults never take a starved process for a dead one.
+    pub heartbeat: HeartbeatConfig,
+    /// Subtasks of each operator that the worker has room for; fewer than the job has, and it never starts.
+    pub slots: u32,
     /// Counters, for whoever wants to show them.
     pub metrics: Arc<Metrics>,
     /// Receives every event.
     pub observer: Arc<dyn Observer>,
+}
+
+impl LocalJob {
+    /// A job with what a configuration says, and nobody who watches it.
+    pub fn new(job: Arc<Job>, id: JobId, storage: PathBuf, settings: &Settings) -> Self {
+        Self {
+            id,
+            storage,
+            checkpoint: settings.checkpoint.clone(),
+            restart: settings.restart.clone(),
+            heartbeat: settings.heartbeat.clone(),
+            slots: settings.slots.unwrap_or(job.parallelism),
+            metrics: Arc::default(),
+            observer: Arc::new(tokio_env::Unobserved),
+            job,
+        }
+    }
 }
 
 /// Runs the job until it has its result, or fails for good. Must be awaited within a tokio runtime.
@@ -62,16 +79,16 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         job: Arc::clone(&local.job),
         checkpoint: local.checkpoint,
         restart: local.restart,
-        heartbeat: HEARTBEAT,
+        heartbeat: local.heartbeat.clone(),
     };
     let worker = WorkerConfig {
         worker: WorkerId(1),
-        slots: local.job.parallelism,
+        slots: local.slots,
         coordinator: COORDINATOR.to_owned(),
         job: local.job,
         storage: local.storage,
         mode,
-        heartbeat: HEARTBEAT,
+        heartbeat: local.heartbeat,
         metrics: local.metrics,
     };
     let leading = Box::pin(coordinator::run(env.clone(), coordinator));

@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// List the built-in jobs, their options and their output
     Jobs(JobsArgs),
+    /// Show every setting of `run`: its value, where it was given, what is allowed
+    Config(ConfigArgs),
     /// Look into the checkpoints of a job
     Checkpoint(CheckpointArgs),
 }
@@ -35,34 +37,58 @@ pub(crate) struct RunArgs {
     /// Subtasks of every operator
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub(crate) parallelism: u32,
-    /// Where jobs keep their checkpoints, one directory for each
-    #[arg(long, default_value = "seawall-data", value_name = "DIR")]
-    pub(crate) state: PathBuf,
-    /// Time between two checkpoints
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) checkpoint_interval: Duration,
-    /// A checkpoint that takes longer is given up
-    #[arg(long, default_value = "10min", value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) checkpoint_timeout: Duration,
-    /// Least time from the end of a checkpoint to the start of the next
-    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) min_pause: Duration,
-    /// Completed checkpoints to keep
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) retained: u32,
-    /// Failed checkpoints in a row that do not restart the job
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) tolerable_failures: u32,
-    /// How often the job restarts after a failure before it is given up
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) restart_attempts: u32,
-    /// Time before each restart
-    #[arg(long, default_value = "1s", value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) restart_delay: Duration,
-    /// What is promised for state and output across failures
-    #[arg(long, default_value = "exactly-once", value_enum)]
-    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
     /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a configuration can say. A flag stands for a key; it must not contradict `-D`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigFlags {
+    /// A file of settings, YAML or TOML; `seawall config` lists the keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A setting; repeat it for more
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Where jobs keep their checkpoints, one directory for each [default: seawall-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Time between two checkpoints [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) checkpoint_interval: Option<Duration>,
+    /// A checkpoint that takes longer is given up [default: 10min]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) checkpoint_timeout: Option<Duration>,
+    /// Least time from the end of a checkpoint to the start of the next [default: 0ms]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) min_pause: Option<Duration>,
+    /// Completed checkpoints to keep [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) retained: Option<u32>,
+    /// Failed checkpoints in a row that do not restart the job [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) tolerable_failures: Option<u32>,
+    /// How often the job restarts after a failure before it is given up [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(crate) restart_attempts: Option<u32>,
+    /// Time before each restart [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) restart_delay: Option<Duration>,
+    /// What is promised for state and output across failures [default: exactly-once]
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Only keys that contain this text
+    pub(crate) filter: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

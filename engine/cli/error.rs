@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use seawall::config::ConfigError;
 use seawall::jobs::JobError;
 use seawall::protocol::CheckpointId;
 use seawall::runtime::RuntimeError;
@@ -16,6 +17,8 @@ pub(crate) const FULL: &str =
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
     Job(#[from] JobError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -27,6 +30,11 @@ pub(crate) enum CliError {
     NoInput { path: PathBuf, hint: String },
     #[error("{flag} is out of range: {value}\nhint: it can be {legal}")]
     OutOfRange { flag: &'static str, value: String, legal: String },
+    #[error(
+        "--parallelism {parallelism} is more than {key} allows: {limit}, {origin}\n\
+         hint: raise {key}, or lower --parallelism"
+    )]
+    TooParallel { parallelism: u32, key: &'static str, limit: u32, origin: String },
     #[error(
         "output is not a directory: {}\nhint: name a directory; it is created when it is missing",
         .0.display()

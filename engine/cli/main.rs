@@ -1,7 +1,7 @@
 //! The program `seawall`: runs built-in jobs and looks into their checkpoints.
 //!
 //! ```text
-//! args (what was typed) -> run, jobs, checkpoint (what it means, and doing it) -> report (what is printed)
+//! args (what was typed) -> run, jobs, config, checkpoint (what it means, and doing it) -> report (what is printed)
 //! ```
 //!
 //! Exit codes: 0 done · 1 the job failed, or a checkpoint is damaged · 2 usage, configuration, input or
@@ -15,6 +15,7 @@ use clap::Parser;
 
 mod args; // what was typed
 mod checkpoint; // seawall checkpoint list|show|verify
+mod config; // seawall config, and what flags stand for
 mod duration; // 500ms, 10s, 5min
 mod error; // what can go wrong, and its exit code
 mod jobs; // seawall jobs
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             jobs::main(args);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Config(args) => config::main(&args),
         Command::Checkpoint(args) => checkpoint::main(&args.command),
     };
     result.unwrap_or_else(|error| report::error(&error))

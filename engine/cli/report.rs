@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use seawall::config::table::Support;
+use seawall::config::{self, Configuration};
 use seawall::jobs::JobSpec;
 use seawall::runtime::storage::Manifest;
 use seawall::runtime::storage::inspect::Inventory;
@@ -35,7 +37,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 /// Tells what went wrong.
 pub(crate) fn error(error: &CliError) -> ExitCode {
-    to_stderr(&format!("error: {error}"));
+    if let CliError::Config(error) = error {
+        error.problems().iter().for_each(|it| to_stderr(&format!("error: {it}")));
+    } else {
+        to_stderr(&format!("error: {error}"));
+    }
     ExitCode::from(ERROR)
 }
 
@@ -230,6 +236,40 @@ pub(crate) fn jobs(jobs: &[JobSpec], is_json: bool) {
         print_table(&table);
         to_stdout("");
     }
+}
+
+/// Shows every key that contains the text, with the value that counts.
+pub(crate) fn config(configuration: &Configuration, filter: &str, is_json: bool) {
+    let keys = || config::table::keys().filter(|it| it.key.contains(filter));
+    let status = |it: &config::table::Key| match it.support {
+        Support::Works(_) => "works",
+        Support::Fixed { .. } => "fixed",
+        Support::Absent(_) => "not there",
+    };
+    let value = |it: &config::table::Key| match (configuration.given(it.key), it.support) {
+        (Some(given), _) => (given.value.to_string(), given.origin.to_string()),
+        (None, Support::Fixed { accepts, .. }) => (accepts[0].to_owned(), "always".to_owned()),
+        (None, Support::Works(_) | Support::Absent(_)) => {
+            (it.default.unwrap_or("none").to_owned(), "default".to_owned())
+        }
+    };
+    if is_json {
+        let one = |it: &config::table::Key| {
+            let (value, from) = value(it);
+            let aliases: Vec<_> = it.aliases.iter().map(|it| it.key).collect();
+            json!({ "key": it.key, "value": value, "from": from, "default": it.default,
+                    "allowed": it.kind.allowed(), "status": status(it), "about": it.about,
+                    "aliases": aliases })
+        };
+        return print_json(&keys().map(one).collect());
+    }
+    let mut table = table(["key", "value", "from", "default", "status"]);
+    for key in keys() {
+        let (value, from) = value(key);
+        let default = key.default.unwrap_or("none");
+        table.add_row([key.key, &value, &from, default, status(key)]);
+    }
+    print_table(&table);
 }
 
 /// Lists checkpoints.

@@ -13,9 +13,10 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("engine/stream", "stream", &["protocol", "env"]),
     ("engine/runtime", "runtime", &["protocol", "env", "stream"]),
     ("engine/jobs", "jobs", &["protocol", "env", "stream", "runtime"]),
+    ("engine/config", "config", &["protocol"]),
     ("models", "models", &["protocol", "spec"]),
     ("sim", "sim", &["protocol", "spec", "env", "stream", "runtime", "jobs", "models"]),
-    (".", "the program", &["protocol", "env", "stream", "runtime", "jobs"]),
+    (".", "the program", &["protocol", "env", "stream", "runtime", "jobs", "config"]),
 ];
 
 fn root() -> PathBuf {

@@ -8,6 +8,7 @@ mod support; // scratch directories, the program, and independent counts
 
 mod bad_input; // every refusal: message, exit code, nothing written
 mod checkpoints; // seawall checkpoint list|show|verify, and damage
+mod config; // settings from a file, -D and flags, and what is wrong with them
 mod continuing; // the same command again: after the end, after a signal, while it runs
 mod full_disk; // no room left, then room again
 mod house; // who may import whom, and what the program contains

@@ -45,6 +45,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// When the job could not start, or its storage cannot be used any more.
 pub(crate) fn main(args: &RunArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::new(args)?;
+    settings.engine.warnings.iter().for_each(|it| report::warning(&it.0));
     let runtime = Runtime::new().map_err(CliError::io("start threads in", ".", "free memory"))?;
     let summary = runtime.block_on(run(&settings));
     runtime.shutdown_timeout(SHUTDOWN);
@@ -73,13 +74,9 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let metrics = Arc::new(Metrics::default());
     let progress = Progress::new(Arc::clone(job));
     let local = LocalJob {
-        job: Arc::clone(job),
-        id: settings.id,
-        storage: storage.clone(),
-        checkpoint: settings.checkpoint.clone(),
-        restart: settings.restart.clone(),
         metrics: Arc::clone(&metrics),
         observer: Arc::new(progress.clone()),
+        ..LocalJob::new(Arc::clone(job), settings.id, storage.clone(), &settings.engine)
     };
     let mut shown = report::Progress::start(spec.name);
     let ended = {
@@ -135,7 +132,7 @@ fn summarize(
         Some((progress, metrics)) => (progress.counts(), metrics.records_in()),
         None => Default::default(),
     };
-    let guarantee = match settings.checkpoint.mode {
+    let guarantee = match settings.engine.checkpoint.mode {
         CheckpointMode::ExactlyOnce => "exactly-once",
         CheckpointMode::AtLeastOnce => "at-least-once",
     };

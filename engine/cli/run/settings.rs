@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use seawall::jobs::{self, JobSpec, Options};
 use seawall::protocol::JobId;
-use seawall::protocol::config::{CheckpointConfig, CheckpointMode, RestartStrategy};
-use seawall::protocol::limits::{CHECKPOINT_TIME_MIN, RETAINED_MAX};
 use seawall::stream::Job;
 
-use crate::args::{Mode, RunArgs};
+use crate::args::RunArgs;
+use crate::config;
 use crate::error::CliError;
 use crate::run::identity;
 
@@ -24,8 +23,8 @@ pub(crate) struct Settings {
     pub(crate) job: Arc<Job>,
     pub(crate) storage: PathBuf,
     pub(crate) output: PathBuf,
-    pub(crate) checkpoint: CheckpointConfig,
-    pub(crate) restart: RestartStrategy,
+    /// What the configuration says.
+    pub(crate) engine: config::Engine,
 }
 
 impl Settings {
@@ -34,48 +33,38 @@ impl Settings {
     pub(crate) fn new(args: &RunArgs) -> Result<Self, CliError> {
         let spec = jobs::find(&args.job)?;
         let options = identity::resolve(spec, &args.options)?;
-        let range = |flag, value: u32, legal: std::ops::RangeInclusive<u32>| {
-            if legal.contains(&value) {
-                return Ok(value);
+        let configuration = config::of_run(&args.config)?;
+        let engine = configuration.settings()?;
+        let parallelism = args.parallelism;
+        let legal = 1..=PARALLELISM_MAX;
+        if !legal.contains(&parallelism) {
+            let (value, legal) = (parallelism.to_string(), format!("1..={PARALLELISM_MAX}"));
+            return Err(CliError::OutOfRange { flag: "--parallelism", value, legal });
+        }
+        for (key, limit) in [
+            ("taskmanager.numberOfTaskSlots", engine.slots),
+            ("pipeline.max-parallelism", engine.key_groups),
+        ] {
+            if let Some(limit) = limit.filter(|it| *it < parallelism) {
+                let given = configuration.given(key).expect("it has a value");
+                let origin = given.origin.to_string();
+                return Err(CliError::TooParallel { parallelism, key, limit, origin });
             }
-            let (value, legal) =
-                (value.to_string(), format!("{}..={}", legal.start(), legal.end()));
-            Err(CliError::OutOfRange { flag, value, legal })
-        };
-        let least = |flag, value: std::time::Duration| {
-            if value >= CHECKPOINT_TIME_MIN {
-                return Ok(value);
-            }
-            let legal = format!("{}ms or longer", CHECKPOINT_TIME_MIN.as_millis());
-            Err(CliError::OutOfRange { flag, value: format!("{}ms", value.as_millis()), legal })
-        };
-        let checkpoint = CheckpointConfig {
-            mode: match args.mode {
-                Mode::ExactlyOnce => CheckpointMode::ExactlyOnce,
-                Mode::AtLeastOnce => CheckpointMode::AtLeastOnce,
-            },
-            interval: Some(least("--checkpoint-interval", args.checkpoint_interval)?),
-            timeout: least("--checkpoint-timeout", args.checkpoint_timeout)?,
-            min_pause: args.min_pause,
-            tolerable_failures: args.tolerable_failures,
-            retained: range("--retained", args.retained, 1..=RETAINED_MAX)?,
-            ..CheckpointConfig::default()
-        };
-        let restart = match args.restart_attempts {
-            0 => RestartStrategy::None,
-            attempts => RestartStrategy::FixedDelay { attempts, delay: args.restart_delay },
-        };
-        let parallelism = range("--parallelism", args.parallelism, 1..=PARALLELISM_MAX)?;
+        }
+        let mut job = (spec.build)(&options, parallelism);
+        if let Some(key_groups) = engine.key_groups {
+            job.key_groups = key_groups;
+        }
+        let state = config::directory(&engine);
         let id = identity::job_id(spec, &options);
         Ok(Self {
             spec,
             id,
-            job: Arc::new((spec.build)(&options, parallelism)),
-            storage: identity::state_directory(&args.state, spec, id),
+            job: Arc::new(job),
+            storage: identity::state_directory(&state, spec, id),
             output: options.path("output"),
             options,
-            checkpoint,
-            restart,
+            engine,
         })
     }
 }

@@ -1,0 +1,57 @@
+//! What a job starts from.
+
+use super::{Key, old};
+use crate::value::{Choice, Kind};
+
+const CLAIM_MODES: Kind = Kind::Choice(&[
+    Choice::new("NO_CLAIM"),
+    Choice::new("CLAIM"),
+    Choice::new("LEGACY").refused("Flink removed it; NO_CLAIM or CLAIM say who owns the files"),
+]);
+const SAVEPOINTS: &str = "a start from a savepoint";
+
+/// `execution.state-recovery.*`.
+pub(super) const KEYS: &[Key] = &[
+    Key::absent(
+        "execution.state-recovery.path",
+        Kind::Text,
+        None,
+        "The savepoint or retained checkpoint that a job without checkpoints of its own starts from.",
+        SAVEPOINTS,
+    )
+    .aliases(&[old("execution.savepoint.path")]),
+    Key::absent(
+        "execution.state-recovery.claim-mode",
+        CLAIM_MODES,
+        Some("NO_CLAIM"),
+        "Whether the job owns the files it starts from, and deletes them when they are no longer needed.",
+        SAVEPOINTS,
+    )
+    .needs("execution.state-recovery.path", &[])
+    .aliases(&[old("execution.savepoint-restore-mode")]),
+    Key::absent(
+        "execution.state-recovery.ignore-unclaimed-state",
+        Kind::Boolean,
+        Some("false"),
+        "State of an operator that the job does not have is left behind instead of refused.",
+        SAVEPOINTS,
+    )
+    .needs("execution.state-recovery.path", &[])
+    .aliases(&[old("execution.savepoint.ignore-unclaimed-state")]),
+    Key::absent(
+        "execution.state-recovery.from-local",
+        Kind::Boolean,
+        Some("false"),
+        "A worker restores from its own copy of a snapshot where it has one.",
+        "local copies of snapshots",
+    )
+    .aliases(&[old("state.backend.local-recovery")]),
+    Key::absent(
+        "execution.state-recovery.without-channel-state.checkpoint-id",
+        Kind::Whole { least: -1, most: i64::MAX },
+        Some("-1"),
+        "The one checkpoint that is restored without its in-flight data: those records are lost.",
+        "unaligned checkpoints",
+    )
+    .aliases(&[old("execution.checkpointing.recover-without-channel-state.checkpoint-id")]),
+];
