@@ -76,7 +76,7 @@ fn what_is_wrong_is_told_before_anything_is_written() {
         "execution:\n  checkpointing:\n    timeout: 5 ms\n    intervall: 1 s\n",
     );
     let before = scratch.tree();
-    let mut messages = String::new();
+    let mut messages = Vec::new();
     for arguments in [
         "--config wrong.yaml",
         "--config missing.yaml",
@@ -90,8 +90,8 @@ fn what_is_wrong_is_told_before_anything_is_written() {
     ] {
         let said = scratch.run(&format!("{JOB} {arguments}"));
         assert_eq!(said.code, 2, "{arguments}: {}", said.stderr);
-        messages += &format!("$ {arguments}\n{}\n", said.stderr);
+        messages.push(format!("$ {arguments}\n{}", said.stderr));
         assert_eq!(scratch.tree(), before, "{arguments} wrote something");
     }
-    insta::assert_snapshot!("config_refusals", messages);
+    insta::assert_snapshot!("config_refusals", messages.join("\n"));
 }
