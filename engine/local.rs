@@ -5,7 +5,6 @@
 //!
 //! Deliberately absent: protection of the directory against a second process; whoever calls this owns it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
@@ -17,6 +16,7 @@ use seawall_protocol::{JobId, WorkerId};
 use seawall_runtime::RuntimeError;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
+use seawall_runtime::storage::Storage;
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_stream::Job;
@@ -30,8 +30,8 @@ pub struct LocalJob {
     pub job: Arc<Job>,
     /// Its identity: two runs with the same one continue each other.
     pub id: JobId,
-    /// The directory of its checkpoints, which belongs to this job alone.
-    pub storage: PathBuf,
+    /// Where its checkpoints are; the place belongs to this job alone.
+    pub storage: Storage,
     /// When checkpoints are taken.
     pub checkpoint: CheckpointConfig,
     /// How failures are answered.
@@ -49,7 +49,7 @@ pub struct LocalJob {
 
 impl LocalJob {
     /// A job with what a configuration says, and nobody who watches it.
-    pub fn new(job: Arc<Job>, id: JobId, storage: PathBuf, settings: &Settings) -> Self {
+    pub fn new(job: Arc<Job>, id: JobId, storage: Storage, settings: &Settings) -> Self {
         Self {
             id,
             storage,

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use seawall::protocol::CheckpointId;
 use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
-use seawall::runtime::storage::{layout, manifest};
+use seawall::runtime::storage::{Storage, layout, manifest};
 use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
@@ -40,7 +41,7 @@ pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
 
 async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = job_directory(&args.directory)?;
-    let mut inventory = inspect::list(&FileSystem, &root).await?;
+    let mut inventory = inspect::list(&on_disk(&root)).await?;
     inventory.checkpoints = chosen(args, &root, inventory.checkpoints)?;
     report::checkpoints(&root, &inventory, args.json);
     Ok(ExitCode::SUCCESS)
@@ -48,7 +49,7 @@ async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
 
 async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = job_directory(&args.directory)?;
-    let Inventory { checkpoints, .. } = inspect::list(&FileSystem, &root).await?;
+    let Inventory { checkpoints, .. } = inspect::list(&on_disk(&root)).await?;
     let unknown = || CliError::UnknownCheckpoint {
         checkpoint: "at all".into(),
         path: root.clone(),
@@ -59,27 +60,31 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
         None => checkpoints.into_iter().rfind(|it| it.is_retained),
     };
     let checkpoint = listed.ok_or_else(unknown)?.checkpoint;
-    let manifest = manifest::read(&FileSystem, &root, checkpoint).await?;
+    let manifest = manifest::read(&on_disk(&root), checkpoint).await?;
     report::manifest(&root, &manifest, args.json);
     Ok(ExitCode::SUCCESS)
 }
 
 async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = job_directory(&args.directory)?;
-    let Inventory { checkpoints, .. } = match inspect::list(&FileSystem, &root).await {
+    let Inventory { checkpoints, .. } = match inspect::list(&on_disk(&root)).await {
         Ok(inventory) => inventory,
         // Without its record nothing else can be judged.
         Err(error) => return Ok(report::damaged_record(&root, &error.to_string(), args.json)),
     };
     let mut verified = Vec::new();
     for listed in chosen(args, &root, checkpoints)? {
-        let problems = inspect::verify(&FileSystem, &root, listed.checkpoint).await?;
+        let problems = inspect::verify(&on_disk(&root), listed.checkpoint).await?;
         // An orphan is pending or given up: it may be incomplete, and nobody restores it.
         let counted = problems.iter().filter(|_| listed.is_retained);
         let damage = counted.map(Problem::to_string).collect();
         verified.push(Verified { listed, damage });
     }
     Ok(report::verified(&root, &verified, args.json))
+}
+
+fn on_disk(root: &Path) -> Storage {
+    Storage::on_disk(Arc::new(FileSystem), root)
 }
 
 /// The checkpoints that were asked for.

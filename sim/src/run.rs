@@ -19,6 +19,7 @@ use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
+use seawall_runtime::storage::Storage;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Recorded};
 
@@ -274,7 +275,7 @@ impl Process {
     async fn coordinate(&self, env: Env) -> Result<JobOutcome, seawall_runtime::RuntimeError> {
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: STORAGE.into(),
+            storage: Storage::on_disk(Arc::clone(&env.disk), STORAGE),
             id: self.prepared.id,
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
@@ -290,7 +291,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: STORAGE.into(),
+            storage: Storage::on_disk(Arc::clone(&env.disk), STORAGE),
             mode: self.scenario.checkpoint.mode,
             heartbeat: self.scenario.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use seawall::protocol::record::StoreRecord;
-use seawall::runtime::storage::record;
+use seawall::runtime::storage::{Storage, record};
 use seawall::runtime::tokio_env::FileSystem;
 use tempfile::TempDir;
 
@@ -183,7 +184,8 @@ pub(crate) fn visible(directory: &Path) -> Vec<PathBuf> {
 
 pub(crate) fn store_record(job_directory: &Path) -> Option<StoreRecord> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(record::read(&FileSystem, job_directory)).unwrap()
+    let storage = Storage::on_disk(Arc::new(FileSystem), job_directory);
+    runtime.block_on(record::read(&storage)).unwrap()
 }
 
 /// The newest checkpoint of the only job, or 0.

@@ -61,7 +61,7 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     }
 
     let held = state::take(storage)?;
-    let taken = match state::find(storage, settings.id, job.parallelism).await {
+    let taken = match state::find(&settings.checkpoints(), settings.id, job.parallelism).await {
         Ok(found) => ownership::take(output, &owner, found.has_checkpoint()),
         Err(error) => Err(error),
     };
@@ -76,7 +76,7 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let local = LocalJob {
         metrics: Arc::clone(&metrics),
         observer: Arc::new(progress.clone()),
-        ..LocalJob::new(Arc::clone(job), settings.id, storage.clone(), &settings.engine)
+        ..LocalJob::new(Arc::clone(job), settings.id, settings.checkpoints(), &settings.engine)
     };
     let mut shown = report::Progress::start(spec.name);
     let ended = {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use seawall::jobs::{self, JobSpec, Options};
 use seawall::protocol::JobId;
+use seawall::runtime::storage::Storage;
+use seawall::runtime::tokio_env::FileSystem;
 use seawall::stream::Job;
 
 use crate::args::RunArgs;
@@ -66,5 +68,10 @@ impl Settings {
             options,
             engine,
         })
+    }
+
+    /// Where the job's checkpoints are.
+    pub(crate) fn checkpoints(&self) -> Storage {
+        Storage::on_disk(Arc::new(FileSystem), &self.storage)
     }
 }

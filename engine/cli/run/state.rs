@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use seawall::protocol::record::{JobResult, StoreRecord};
 use seawall::protocol::{CheckpointId, JobId};
-use seawall::runtime::storage::{manifest, record};
-use seawall::runtime::tokio_env::FileSystem;
+use seawall::runtime::storage::{Storage, manifest, record};
 
 use crate::error::CliError;
 
@@ -34,17 +33,22 @@ impl Found {
 ///
 /// # Errors
 /// When the record or the newest manifest is damaged, newer, another job's, or of another parallelism.
-pub(crate) async fn find(root: &Path, id: JobId, parallelism: u32) -> Result<Found, CliError> {
+pub(crate) async fn find(
+    storage: &Storage,
+    id: JobId,
+    parallelism: u32,
+) -> Result<Found, CliError> {
+    let root = storage.root();
     match fs::metadata(root) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
         Err(error) => return Err(CliError::io("use state directory", root, HINT)(error)),
     }
-    let StoreRecord { retained, result, .. } = record::read_or_fresh(&FileSystem, root, id).await?;
+    let StoreRecord { retained, result, .. } = record::read_or_fresh(storage, id).await?;
     let newest = retained.last().copied();
     if let (Some(checkpoint), None) = (newest, result) {
         // Damage is an error, never a reason to fall back to an older checkpoint (P4).
-        let manifest = manifest::read(&FileSystem, root, checkpoint).await?;
+        let manifest = manifest::read(storage, checkpoint).await?;
         let taken = manifest.operators.first().map_or(parallelism, |it| it.parallelism);
         if taken != parallelism {
             return Err(CliError::OtherParallelism { checkpoint, taken, asked: parallelism });

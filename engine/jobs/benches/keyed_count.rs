@@ -20,6 +20,7 @@ use seawall_protocol::record::JobResult;
 use seawall_protocol::{JobId, WorkerId};
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
+use seawall_runtime::storage::Storage;
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::worker::{self, WorkerConfig};
 
@@ -106,7 +107,7 @@ async fn process(
         slots: 2,
         coordinator: "coordinator".to_owned(),
         job: Arc::clone(&job),
-        storage: storage.to_owned(),
+        storage: Storage::on_disk(Arc::clone(&env.disk), storage),
         mode: seawall_protocol::config::CheckpointMode::ExactlyOnce,
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
@@ -115,7 +116,7 @@ async fn process(
     let worker = tokio::spawn(async move { worker::run(worker_env, worker).await });
     let config = CoordinatorConfig {
         address: "coordinator".to_owned(),
-        storage: storage.to_owned(),
+        storage: Storage::on_disk(Arc::clone(&env.disk), storage),
         id: JobId(1),
         job,
         checkpoint: CheckpointConfig { interval, ..CheckpointConfig::default() },

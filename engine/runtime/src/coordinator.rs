@@ -10,7 +10,6 @@
 //! one that sends and does not receive is disconnected, and never holds up the others.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use seawall_stream::Job;
 
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
-use crate::storage::{self, Manifest, OperatorInfo, inspect, manifest, record, splits};
+use crate::storage::{Manifest, OperatorInfo, Storage, inspect, manifest, record, splits};
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
 use crate::wire::{decode_message, encode_message, write_frames};
@@ -37,7 +36,7 @@ pub struct CoordinatorConfig {
     /// Where it listens.
     pub address: String,
     /// Where checkpoints are; belongs to this job alone.
-    pub storage: PathBuf,
+    pub storage: Storage,
     /// The job's identity.
     pub id: JobId,
     /// The program.
@@ -56,6 +55,9 @@ pub struct CoordinatorConfig {
 /// When storage does not fit the job or is damaged (P4), when a source cannot list its input, or when
 /// the address is taken. Nothing is lost: a later start continues.
 pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, RuntimeError> {
+    let entropy = Arc::clone(&env.entropy);
+    let storage = config.storage.for_leader(|| entropy.next_u64());
+    let config = CoordinatorConfig { storage: storage.clone(), ..config };
     let record = recover(&env, &config).await?;
     let address = &config.address;
     let listener =
@@ -68,7 +70,6 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let timers = Timers::new(&env, move |timer| fired.push(Happening::Fired(timer)));
     let core = Coordinator::new(plan(&config));
     events.push(Happening::Input(Input::Recovered(record)));
-    let (disk, root) = (Arc::clone(&env.disk), config.storage.clone());
     let mut shell = Shell {
         env,
         config,
@@ -84,7 +85,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
     // names; then it is left to the next start, which reads the record (H3).
     if !shell.core.is_in_doubt() {
-        inspect::remove_orphans(disk.as_ref(), &root, shell.core.durable()).await;
+        inspect::remove_orphans(&storage, shell.core.durable()).await;
     }
     Ok(outcome)
 }
@@ -115,17 +116,17 @@ fn plan(config: &CoordinatorConfig) -> JobPlan {
 
 /// Reads the record, refuses what does not fit, and makes sure that the splits are listed.
 async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, RuntimeError> {
-    let (disk, root) = (env.disk.as_ref(), config.storage.as_path());
-    storage::prepare(disk, root).await?;
-    let record = record::read_or_fresh(disk, root, config.id).await?;
+    let storage = &config.storage;
+    storage.prepare().await?;
+    let record = record::read_or_fresh(storage, config.id).await?;
     match record.retained.last() {
         Some(&newest) => {
             // Damage is an error, never a reason to fall back to an older checkpoint (P4).
-            let manifest = manifest::read(disk, root, newest).await?;
+            let manifest = manifest::read(storage, newest).await?;
             let operators = operators_of(&config.job);
-            manifest.check_compatible(root, config.id, &config.job.name, &operators)?;
+            manifest.check_compatible(storage.root(), config.id, &config.job.name, &operators)?;
         }
-        None if splits::read(disk, root).await?.is_some() => {}
+        None if splits::read(storage).await?.is_some() => {}
         None => {
             let mut listed = splits::Listed::new();
             for operator in &config.job.operators {
@@ -133,10 +134,10 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, R
                     listed.push((operator.id, enumerate(env.clone()).await?));
                 }
             }
-            splits::write(disk, root, &listed).await?;
+            splits::write(storage, &listed).await?;
         }
     }
-    inspect::remove_orphans(disk, root, &record).await;
+    inspect::remove_orphans(storage, &record).await;
     Ok(record)
 }
 
@@ -295,24 +296,24 @@ impl Shell {
 
     async fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Persist { write, record } => self.answer_later(|env, config| async move {
-                match record::replace(env.disk.as_ref(), &config.storage, &record).await {
+            Effect::Persist { write, record } => self.answer_later(|storage| async move {
+                match record::replace(&storage, &record).await {
                     Ok(()) => Some(Input::RecordPersisted(write)),
                     Err(_) => Some(Input::RecordFailed(write)),
                 }
             }),
             Effect::WriteManifest { checkpoint, snapshots } => {
                 let manifest = self.manifest(checkpoint, snapshots);
-                self.answer_later(|env, config| async move {
-                    match manifest::write(env.disk.as_ref(), &config.storage, &manifest).await {
+                self.answer_later(|storage| async move {
+                    match manifest::write(&storage, &manifest).await {
                         Ok(()) => Some(Input::ManifestWritten(checkpoint)),
                         Err(_) => Some(Input::ManifestFailed(checkpoint)),
                     }
                 });
             }
-            Effect::DeleteCheckpoint(checkpoint) => self.answer_later(|env, config| async move {
+            Effect::DeleteCheckpoint(checkpoint) => self.answer_later(|storage| async move {
                 // What stays is removed at the next start (H6).
-                let _ = inspect::delete(env.disk.as_ref(), &config.storage, checkpoint).await;
+                let _ = inspect::delete(&storage, checkpoint).await;
                 None
             }),
             Effect::Arm(timer, delay) => {
@@ -354,12 +355,12 @@ impl Shell {
     }
 
     /// Runs `work` beside the loop; its answer becomes an input.
-    fn answer_later<F>(&mut self, work: impl FnOnce(Env, CoordinatorConfig) -> F)
+    fn answer_later<F>(&mut self, work: impl FnOnce(Storage) -> F)
     where
         F: Future<Output = Option<Input>> + Send + 'static,
     {
         self.storing += 1;
-        let answer = work(self.env.clone(), self.config.clone());
+        let answer = work(self.config.storage.clone());
         let events = self.events.clone();
         self.env.spawn("storage", async move {
             events.push(Happening::Stored(answer.await));

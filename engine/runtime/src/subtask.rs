@@ -12,7 +12,6 @@
 //! an end, an order or an answer of the storage arrives; its effects are performed in order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
@@ -29,9 +28,8 @@ use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::metrics::Metrics;
-use crate::storage::manifest;
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
-use crate::storage::splits;
+use crate::storage::{Storage, manifest, splits};
 use crate::wire::Outgoing;
 
 /// Records a source emits before it looks at its orders again.
@@ -52,7 +50,7 @@ pub struct Launch {
     /// The checkpoint to restore.
     pub restore: Option<CheckpointId>,
     /// Where checkpoints are.
-    pub storage: PathBuf,
+    pub storage: Storage,
     /// How barriers are handled.
     pub mode: CheckpointMode,
     /// Counters.
@@ -524,15 +522,14 @@ impl Driver {
             keyed: Vec::new(),
             transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
         };
-        let (env, root) = (self.launch.env.clone(), self.launch.storage.clone());
+        let storage = self.launch.storage.clone();
         let inbox = self.inbox.clone();
         self.launch.env.spawn("snapshot", async move {
             let written = match encode(view.as_mut()).await {
                 Ok(keyed) => {
                     snapshot.keyed = keyed;
-                    snapshot::write(env.disk.as_ref(), &root, &snapshot)
-                        .await
-                        .map_err(|error| error.to_string())
+                    let written = snapshot::write(&storage, &snapshot).await;
+                    written.map_err(|error| error.to_string())
                 }
                 Err(error) => Err(error.to_string()),
             };
@@ -598,22 +595,20 @@ async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamErr
 
 async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Snapshot, Failure> {
     // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
-    let disk = launch.env.disk.as_ref();
-    let manifest =
-        manifest::read(disk, &launch.storage, checkpoint).await.map_err(Failure::retryable)?;
+    let manifest = manifest::read(&launch.storage, checkpoint).await.map_err(Failure::retryable)?;
     let subtask = launch.attempt.subtask;
     let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
     let handle = handle.ok_or_else(|| Failure {
         cause: format!("checkpoint {checkpoint} holds no snapshot of {subtask}"),
         is_fatal: true,
     })?;
-    snapshot::read(disk, &launch.storage, checkpoint, handle).await.map_err(Failure::retryable)
+    snapshot::read(&launch.storage, checkpoint, handle).await.map_err(Failure::retryable)
 }
 
 /// This subtask's share of the splits that were listed when the job started.
 async fn own_splits(launch: &Launch) -> Result<Vec<Vec<u8>>, Failure> {
     let subtask = launch.attempt.subtask;
-    let listed = splits::read(launch.env.disk.as_ref(), &launch.storage)
+    let listed = splits::read(&launch.storage)
         .await
         .map_err(Failure::retryable)?
         .ok_or_else(|| Failure::retryable("the coordinator has not listed the splits"))?;

@@ -6,7 +6,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
@@ -21,6 +20,7 @@ use crate::channel::{Inbox, SubtaskOrder, gate};
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::metrics::Metrics;
+use crate::storage::Storage;
 use crate::subtask::{self, Connect, Launch};
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
@@ -38,7 +38,7 @@ pub struct WorkerConfig {
     /// The program.
     pub job: Arc<Job>,
     /// Where checkpoints are.
-    pub storage: PathBuf,
+    pub storage: Storage,
     /// How barriers are handled.
     pub mode: CheckpointMode,
     /// How death is suspected.

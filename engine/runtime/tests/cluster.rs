@@ -20,8 +20,8 @@ use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
 use seawall_runtime::connectors::{FileSink, GeneratorSource, Rated};
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
-use seawall_runtime::storage::{inspect, layout, record};
-use seawall_runtime::tokio_env::{self, FileSystem, InProcessNetwork};
+use seawall_runtime::storage::{Storage, inspect, layout, record};
+use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::wire::encode_message;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_runtime::{RuntimeError, storage::StorageError};
@@ -101,8 +101,12 @@ impl Cluster {
         Self { directory, env, names, job: Arc::new(builder.build()), heartbeat }
     }
 
-    fn storage(&self) -> PathBuf {
+    fn root(&self) -> PathBuf {
         self.directory.path().join("data/checkpoints")
+    }
+
+    fn storage(&self) -> Storage {
+        Storage::on_disk(Arc::clone(&self.env.disk), self.root())
     }
 
     fn coordinator_config(&self) -> CoordinatorConfig {
@@ -189,11 +193,10 @@ async fn a_job_runs_to_its_end_and_its_output_is_complete() {
     assert!(cluster.names.count("checkpoint-completed") >= 2);
 
     // What is left behind is in the record, and intact.
-    let inventory = inspect::list(&FileSystem, &cluster.storage()).await.unwrap();
+    let inventory = inspect::list(&cluster.storage()).await.unwrap();
     assert!(inventory.checkpoints.iter().all(|it| it.is_retained), "{inventory:?}");
     for listed in &inventory.checkpoints {
-        let problems =
-            inspect::verify(&FileSystem, &cluster.storage(), listed.checkpoint).await.unwrap();
+        let problems = inspect::verify(&cluster.storage(), listed.checkpoint).await.unwrap();
         assert!(problems.is_empty(), "{problems:?}");
     }
 
@@ -231,7 +234,7 @@ async fn a_coordinator_that_dies_is_continued_by_the_next() {
     first.abort();
     // Its storage tasks die with a process; here they are given the time to end.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let restored = record::read(&FileSystem, &cluster.storage()).await.unwrap().unwrap();
+    let restored = record::read(&cluster.storage()).await.unwrap().unwrap();
     assert!(!restored.retained.is_empty(), "{restored:?}");
     assert_eq!(cluster.coordinator().await.unwrap(), Outcome::Result(JobResult::Finished));
     assert_eq!(cluster.output(), expected());
@@ -246,7 +249,7 @@ async fn stopped_with_a_checkpoint(cluster: &Cluster) -> CheckpointId {
     running.abort();
     worker.abort();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let record = record::read(&FileSystem, &cluster.storage()).await.unwrap().unwrap();
+    let record = record::read(&cluster.storage()).await.unwrap().unwrap();
     *record.retained.last().unwrap()
 }
 
@@ -262,7 +265,7 @@ fn damage(path: &Path) {
 async fn a_damaged_newest_checkpoint_is_an_error_and_never_a_fallback() {
     let cluster = Cluster::new(Some(10_000));
     let newest = stopped_with_a_checkpoint(&cluster).await;
-    damage(&layout::manifest(&cluster.storage(), newest));
+    damage(&layout::manifest(&cluster.root(), newest));
     let error = cluster.coordinator().await.unwrap_err();
     assert!(matches!(error, RuntimeError::Storage(StorageError::Checksum { .. })), "{error}");
 }

@@ -14,7 +14,7 @@ use seawall_protocol::record::StoreRecord;
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, FencingToken, JobId, SubtaskId};
 use seawall_runtime::connectors::FileSink;
 use seawall_runtime::connectors::file_sink::FileSinkWriter;
-use seawall_runtime::storage::{Manifest, Snapshot, inspect, manifest, record, snapshot};
+use seawall_runtime::storage::{Manifest, Snapshot, Storage, inspect, manifest, record, snapshot};
 use seawall_runtime::tokio_env::{self, FileSystem, InProcessNetwork, Unobserved};
 use seawall_stream::{Sink, SinkContext, SinkWriter};
 
@@ -106,6 +106,14 @@ impl File for Faulty<Box<dyn File>> {
     }
 }
 
+fn on_disk(root: &Path) -> Storage {
+    Storage::on_disk(Arc::new(FileSystem), root)
+}
+
+fn faulty(fault: Fault, root: &Path) -> Storage {
+    Storage::on_disk(Arc::new(Faulty(FileSystem, fault)), root)
+}
+
 /// Calls `check` with a fault at the first operation, the second, and so on, until none is left to strike.
 async fn at_every_operation<F: Future<Output = ()>>(check: impl Fn(Fault) -> F) {
     for takes_effect in [false, true] {
@@ -135,24 +143,24 @@ async fn the_record_is_the_old_one_or_the_new_one() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let (old, new) = (store_record(1), store_record(2));
-        record::replace(&FileSystem, root, &old).await.unwrap();
-        let replaced = record::replace(&Faulty(FileSystem, fault), root, &new).await;
-        let read = record::read(&FileSystem, root).await.unwrap().unwrap();
+        record::replace(&on_disk(root), &old).await.unwrap();
+        let replaced = record::replace(&faulty(fault, root), &new).await;
+        let read = record::read(&on_disk(root)).await.unwrap().unwrap();
         assert!(read == new || (read == old && replaced.is_err()), "{replaced:?} {read:?}");
 
-        record::replace(&FileSystem, root, &new).await.unwrap();
-        assert_eq!(record::read(&FileSystem, root).await.unwrap(), Some(new));
+        record::replace(&on_disk(root), &new).await.unwrap();
+        assert_eq!(record::read(&on_disk(root)).await.unwrap(), Some(new));
         assert_eq!(FileSystem.list(root).await.unwrap().len(), 1);
     })
     .await;
 }
 
-fn state(attempt: u32) -> Snapshot {
+fn state(checkpoint: u64) -> Snapshot {
     Snapshot {
         operator: "count".into(),
         subtask: SubtaskId::new(0, 0),
-        attempt: Attempt(attempt),
-        checkpoint: CheckpointId(7),
+        attempt: Attempt(1),
+        checkpoint: CheckpointId(checkpoint),
         is_ended: false,
         splits: Vec::new(),
         keyed: Vec::new(),
@@ -160,17 +168,17 @@ fn state(attempt: u32) -> Snapshot {
     }
 }
 
-async fn checkpoint(disk: &dyn Disk, root: &Path, attempt: u32) -> Result<(), String> {
+async fn checkpoint(storage: &Storage, id: u64) -> Result<(), String> {
     let text = |error: seawall_runtime::storage::StorageError| error.to_string();
-    let handle = snapshot::write(disk, root, &state(attempt)).await.map_err(text)?;
+    let handle = snapshot::write(storage, &state(id)).await.map_err(text)?;
     let manifest = Manifest {
         job: JobId(7),
         job_name: "keyed-count".into(),
-        checkpoint: CheckpointId(7),
+        checkpoint: CheckpointId(id),
         operators: Vec::new(),
         snapshots: vec![handle],
     };
-    manifest::write(disk, root, &manifest).await.map_err(text)
+    manifest::write(storage, &manifest).await.map_err(text)
 }
 
 // Rules: F7, R1, R4
@@ -179,11 +187,14 @@ async fn a_checkpoint_that_was_written_without_an_error_is_intact() {
     at_every_operation(async |fault: Fault| {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        record::replace(&FileSystem, root, &store_record(7)).await.unwrap();
-        if checkpoint(&Faulty(FileSystem, fault), root, 1).await.is_err() {
-            checkpoint(&FileSystem, root, 2).await.unwrap();
+        record::replace(&on_disk(root), &store_record(7)).await.unwrap();
+        if checkpoint(&faulty(fault, root), 7).await.is_err() {
+            // Its id is not used again (A1).
+            record::replace(&on_disk(root), &store_record(8)).await.unwrap();
+            checkpoint(&on_disk(root), 8).await.unwrap();
         }
-        let problems = inspect::verify(&FileSystem, root, CheckpointId(7)).await.unwrap();
+        let newest = record::read(&on_disk(root)).await.unwrap().unwrap().retained[0];
+        let problems = inspect::verify(&on_disk(root), newest).await.unwrap();
         assert!(problems.is_empty(), "{problems:?}");
     })
     .await;
@@ -195,9 +206,9 @@ async fn a_deletion_that_failed_is_finished_by_the_next() {
     at_every_operation(async |fault: Fault| {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        checkpoint(&FileSystem, root, 1).await.unwrap();
-        let _ = inspect::delete(&Faulty(FileSystem, fault), root, CheckpointId(7)).await;
-        inspect::delete(&FileSystem, root, CheckpointId(7)).await.unwrap();
+        checkpoint(&on_disk(root), 7).await.unwrap();
+        let _ = inspect::delete(&faulty(fault, root), CheckpointId(7)).await;
+        inspect::delete(&on_disk(root), CheckpointId(7)).await.unwrap();
         assert_eq!(FileSystem.list(root).await.unwrap(), []);
     })
     .await;

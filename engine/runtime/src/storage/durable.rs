@@ -1,51 +1,9 @@
-//! The order of operations that makes a file appear whole or not at all (R1).
+//! Directories whose names survive a loss of power.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use seawall_env::Disk;
-
-use crate::storage::error::StorageError;
-
-/// Writes `bytes` to `temporary`, syncs, renames to `target` and syncs the directory of both.
-///
-/// # Errors
-/// At any step; then it is unknown whether `target` was replaced (H3).
-pub(crate) async fn replace(
-    disk: &dyn Disk,
-    temporary: &Path,
-    target: &Path,
-    bytes: &[u8],
-) -> Result<(), StorageError> {
-    let directory = parent(target);
-    assert_eq!(parent(temporary), directory, "a rename across directories needs two syncs");
-
-    let written = write(disk, temporary, bytes).await;
-    if written.is_err() {
-        // Best effort: an unfinished file is harmless, and overwritten by the next try.
-        let _ = disk.remove(temporary).await;
-    }
-    written?;
-    disk.rename(temporary, target).await.map_err(StorageError::io("rename to", target))?;
-    disk.sync_directory(&directory).await.map_err(StorageError::io("sync", &directory))
-}
-
-async fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
-    let mut file = disk.create(path).await.map_err(StorageError::io("create", path))?;
-    file.append(bytes).await.map_err(StorageError::io("write", path))?;
-    file.sync().await.map_err(StorageError::io("sync", path))
-}
-
-/// All bytes of the file.
-///
-/// # Errors
-/// As the disk says.
-pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, StorageError> {
-    let file = disk.open(path).await.map_err(StorageError::io("open", path))?;
-    let length = file.length().await.map_err(StorageError::io("read", path))?;
-    let length = usize::try_from(length).expect("files of storage fit into memory");
-    file.read_at(0, length).await.map_err(StorageError::io("read", path))
-}
 
 /// Creates the directory with its parents and makes all their names durable, also when they exist: an
 /// earlier process may have died between creating and syncing.

@@ -10,15 +10,37 @@ use crate::storage::format::Kind;
 /// A file of checkpoint storage could not be written, read or believed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The disk said no. After a failed write it is unknown whether it took effect (H3).
+    /// The store said no.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the disk said.
+        /// What the store said.
         source: io::Error,
+        /// Whether it may have taken effect all the same (H3).
+        is_uncertain: bool,
+    },
+    /// A file that is written once is there, with other content.
+    #[error(
+        "{} is there already, with other content\n\
+         hint: another coordinator may write to the same place; end one of the two",
+        path.display()
+    )]
+    Exists {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file is not the one that was to be replaced, so it was not.
+    #[error(
+        "{} was changed by another writer in the meantime, and was not replaced\n\
+         hint: another coordinator may write to the same place; end one of the two",
+        path.display()
+    )]
+    Changed {
+        /// Which file.
+        path: PathBuf,
     },
     /// The file begins like something else.
     #[error(
@@ -164,10 +186,16 @@ impl StorageError {
     /// Wraps an I/O error with what was tried on which path.
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io { action, path, source, is_uncertain: false }
     }
 
-    /// Whether the disk says that there is no such file.
+    /// Whether a write that ended like this may have taken effect all the same. Then its files must stay,
+    /// and nothing may be concluded from it (H3); otherwise nothing was written.
+    pub fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Io { is_uncertain: true, .. })
+    }
+
+    /// Whether the store says that there is no such file.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

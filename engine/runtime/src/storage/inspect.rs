@@ -4,15 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use seawall_env::Disk;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::record::StoreRecord;
 
 use crate::storage::error::StorageError;
-use crate::storage::{Manifest, layout, manifest, record, snapshot};
+use crate::storage::{Manifest, Storage, layout, manifest, record, snapshot};
 
 /// What is in a directory of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,13 +61,13 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Lists every checkpoint in `root`: those of the record and those that only have a directory.
+/// Lists every checkpoint: those of the record and those that only have a directory.
 ///
 /// # Errors
 /// When the record or the directory cannot be read.
-pub async fn list(disk: &dyn Disk, root: &Path) -> Result<Inventory, StorageError> {
-    let entries = disk.list(root).await.map_err(StorageError::io("list", root))?;
-    let record = record::read(disk, root).await?;
+pub async fn list(storage: &Storage) -> Result<Inventory, StorageError> {
+    let entries = storage.list(storage.root()).await?;
+    let record = record::read(storage).await?;
     let retained: BTreeSet<_> = record.iter().flat_map(|it| it.retained.iter().copied()).collect();
     let found = entries
         .iter()
@@ -77,7 +75,7 @@ pub async fn list(disk: &dyn Disk, root: &Path) -> Result<Inventory, StorageErro
         .filter_map(|it| layout::checkpoint_of(&it.path));
     let mut checkpoints = Vec::new();
     for checkpoint in retained.iter().copied().chain(found).collect::<BTreeSet<_>>() {
-        let manifest = manifest::read(disk, root, checkpoint).await;
+        let manifest = manifest::read(storage, checkpoint).await;
         checkpoints.push(Listed {
             checkpoint,
             is_retained: retained.contains(&checkpoint),
@@ -92,16 +90,15 @@ pub async fn list(disk: &dyn Disk, root: &Path) -> Result<Inventory, StorageErro
 /// # Errors
 /// When the store record cannot be read.
 pub async fn verify(
-    disk: &dyn Disk,
-    root: &Path,
+    storage: &Storage,
     checkpoint: CheckpointId,
 ) -> Result<Vec<Problem>, StorageError> {
     let mut problems = Vec::new();
-    let record = record::read(disk, root).await?;
+    let record = record::read(storage).await?;
     if !record.is_some_and(|it| it.retained.contains(&checkpoint)) {
         problems.push(Problem::Orphan(checkpoint));
     }
-    let manifest = match manifest::read(disk, root, checkpoint).await {
+    let manifest = match manifest::read(storage, checkpoint).await {
         Ok(manifest) => manifest,
         Err(error) => {
             problems.push(Problem::File(error));
@@ -109,7 +106,7 @@ pub async fn verify(
         }
     };
     for handle in &manifest.snapshots {
-        if let Err(error) = snapshot::read(disk, root, checkpoint, handle).await {
+        if let Err(error) = snapshot::read(storage, checkpoint, handle).await {
             problems.push(Problem::File(error));
         }
     }
@@ -120,58 +117,33 @@ pub async fn verify(
 ///
 /// # Errors
 /// When something cannot be removed; the rest may be gone.
-pub async fn delete(
-    disk: &dyn Disk,
-    root: &Path,
-    checkpoint: CheckpointId,
-) -> Result<(), StorageError> {
-    let directory = layout::checkpoint(root, checkpoint);
-    let entries = match disk.list(&directory).await {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StorageError::io("list", &directory)(error)),
-    };
+pub async fn delete(storage: &Storage, checkpoint: CheckpointId) -> Result<(), StorageError> {
+    let directory = layout::checkpoint(storage.root(), checkpoint);
+    let entries = storage.list(&directory).await?;
     // The manifest goes first: a directory without one is not taken for a checkpoint by anyone.
-    let manifest = layout::manifest(root, checkpoint);
-    let files = entries.into_iter().map(|it| it.path).filter(|it| *it != manifest);
-    for path in std::iter::once(manifest.clone()).chain(files) {
-        absent(disk.remove(&path).await, "remove", &path)?;
-    }
-    absent(disk.remove_directory(&directory).await, "remove", &directory)?;
-    disk.sync_directory(root).await.map_err(StorageError::io("sync", root))
-}
-
-fn absent(removed: io::Result<()>, action: &'static str, path: &Path) -> Result<(), StorageError> {
-    match removed {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(StorageError::io(action, path)(error)),
-    }
+    let manifest = layout::manifest(storage.root(), checkpoint);
+    let files = entries.into_iter().filter(|it| !it.is_directory).map(|it| it.path);
+    let rest: Vec<_> = files.filter(|it| *it != manifest).collect();
+    storage.delete(std::iter::once(manifest).chain(rest).collect()).await
 }
 
 /// Removes what no record names: checkpoints that were pending, aborted or subsumed when an earlier
 /// coordinator died, and records half written. Best effort; the next start tries again. Returns the
 /// paths that were removed.
-pub async fn remove_orphans(disk: &dyn Disk, root: &Path, record: &StoreRecord) -> Vec<PathBuf> {
+pub async fn remove_orphans(storage: &Storage, record: &StoreRecord) -> Vec<PathBuf> {
     let mut removed = Vec::new();
-    for entry in disk.list(root).await.unwrap_or_default() {
+    for entry in storage.list(storage.root()).await.unwrap_or_default() {
         let is_removed = if let Some(checkpoint) = layout::checkpoint_of(&entry.path) {
             entry.is_directory
                 && !record.retained.contains(&checkpoint)
-                && delete(disk, root, checkpoint).await.is_ok()
+                && delete(storage, checkpoint).await.is_ok()
         } else {
-            is_unfinished_record(&entry.path) && disk.remove(&entry.path).await.is_ok()
+            layout::is_temporary(&entry.path)
+                && storage.delete(vec![entry.path.clone()]).await.is_ok()
         };
         if is_removed {
             removed.push(entry.path);
         }
     }
     removed
-}
-
-fn is_unfinished_record(path: &Path) -> bool {
-    path.file_name().and_then(|it| it.to_str()).is_some_and(|name| {
-        name.starts_with(layout::RECORD_TEMPORARY_PREFIX)
-            && name.ends_with(layout::TEMPORARY_SUFFIX)
-    })
 }

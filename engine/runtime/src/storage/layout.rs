@@ -2,21 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use seawall_protocol::{Attempt, CheckpointId, FencingToken, SubtaskId};
+use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
 
-/// Names that start like this are temporary stores of the record.
-pub(crate) const RECORD_TEMPORARY_PREFIX: &str = "record-";
 /// Names that end like this are not complete.
-pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// The store record.
 pub fn record(root: &Path) -> PathBuf {
     root.join("record")
-}
-
-/// The store record while a leader writes it. Two leaders never write the same file.
-pub fn record_temporary(root: &Path, token: FencingToken) -> PathBuf {
-    root.join(format!("{RECORD_TEMPORARY_PREFIX}{token}{TEMPORARY_SUFFIX}"))
 }
 
 /// The splits of each source.
@@ -54,11 +47,21 @@ pub fn snapshot(
     self::checkpoint(root, checkpoint).join(name)
 }
 
-/// The file's name until it is complete.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
+/// The file's name on a disk until it is complete. `content` tells writers of the same file apart.
+pub(crate) fn temporary(path: &Path, content: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
+    name.push("-");
+    name.push(content);
     name.push(TEMPORARY_SUFFIX);
     name.into()
+}
+
+/// Whether it is a file directly below the root that was never completed.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    path.file_name().and_then(|it| it.to_str()).is_some_and(|name| {
+        name.ends_with(TEMPORARY_SUFFIX)
+            && (name.starts_with("record-") || name.starts_with("splits-"))
+    })
 }
 
 #[cfg(test)]

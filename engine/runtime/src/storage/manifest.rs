@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use seawall_env::Disk;
 use seawall_protocol::record::SnapshotHandle;
 use seawall_protocol::{CheckpointId, JobId, OperatorId};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{durable, layout};
+use crate::storage::{Storage, layout};
 
 /// A checkpoint's table of contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,27 +38,23 @@ pub struct OperatorInfo {
     pub key_groups: u32,
 }
 
-/// Writes the manifest. It is durable when this returns.
+/// Writes the manifest, once. It is durable when this returns.
 ///
 /// # Errors
-/// When any step fails; then it is unknown whether the file is there.
-pub async fn write(disk: &dyn Disk, root: &Path, manifest: &Manifest) -> Result<(), StorageError> {
-    let path = layout::manifest(root, manifest.checkpoint);
+/// When any step fails; then the file may be there ([`StorageError::is_uncertain`]).
+pub async fn write(storage: &Storage, manifest: &Manifest) -> Result<(), StorageError> {
+    let path = layout::manifest(storage.root(), manifest.checkpoint);
     let bytes = format::encode(Kind::Manifest, manifest, &path)?;
-    durable::replace(disk, &layout::temporary(&path), &path, &bytes).await
+    storage.put_new(&path, bytes).await
 }
 
 /// Reads the manifest of the checkpoint.
 ///
 /// # Errors
 /// When it is missing or cannot be believed.
-pub async fn read(
-    disk: &dyn Disk,
-    root: &Path,
-    checkpoint: CheckpointId,
-) -> Result<Manifest, StorageError> {
-    let path = layout::manifest(root, checkpoint);
-    let bytes = durable::read(disk, &path).await?;
+pub async fn read(storage: &Storage, checkpoint: CheckpointId) -> Result<Manifest, StorageError> {
+    let path = layout::manifest(storage.root(), checkpoint);
+    let bytes = storage.get(&path).await?;
     let manifest: Manifest = format::decode(Kind::Manifest, &bytes, &path)?;
     if manifest.checkpoint == checkpoint {
         Ok(manifest)

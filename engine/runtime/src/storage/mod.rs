@@ -1,4 +1,4 @@
-//! Checkpoint storage: files over [`seawall_env::Disk`], each complete and intact or refused.
+//! Checkpoint storage: files in an object store, each complete and intact or refused.
 //!
 //! ```text
 //! <root>/record                                    the store record: its replacement is the commit point (H1)
@@ -6,21 +6,27 @@
 //! <root>/chk-7/op0-2-attempt-1.snapshot            what one subtask wrote for checkpoint 7
 //! <root>/chk-7/manifest                            what belongs to checkpoint 7
 //!
-//! format (bytes) <- record, snapshot, manifest (what)      layout (where)      durable (in which order)
-//! inspect: is all of it there and intact
+//! record, snapshot, manifest, splits (what)   format (bytes)   layout (where)   inspect (is it all there)
+//!                      │
+//!                   handle: write once, replace on condition, read whole
+//!                      │
+//!              object_store::ObjectStore
+//!        ┌─────────────┼──────────────┐
+//!   disk_store      memory      S3, HDFS (features)
 //! ```
 //!
+//! The default is a directory of [`seawall_env::Disk`], so that every fault of a disk reaches it.
+//!
 //! Every file appears under its name only when it is complete (R1), and carries its kind, format, length
-//! and checksum (R2). No correctness depends on a directory listing (R3).
+//! and checksum (R2). No correctness depends on a listing (R3). Snapshots and manifests are written once;
+//! the record is replaced only if it is still the one that was read.
 //!
 //! Deliberately absent: decisions. Which checkpoint to keep or delete is the coordinator core's.
 
-use std::path::Path;
-
-use seawall_env::Disk;
-
+pub mod disk_store;
 pub mod error;
 pub mod format;
+pub mod handle;
 pub mod inspect;
 pub mod layout;
 pub mod manifest;
@@ -32,14 +38,6 @@ mod bytes;
 pub(crate) mod durable;
 
 pub use error::StorageError;
+pub use handle::Storage;
 pub use manifest::{Manifest, OperatorInfo};
 pub use snapshot::{KeyedSection, Snapshot};
-
-/// Creates the directory of checkpoints with its parents, durably; fine when it exists. A coordinator
-/// does this before it writes anything.
-///
-/// # Errors
-/// As the disk says.
-pub async fn prepare(disk: &dyn Disk, root: &Path) -> Result<(), StorageError> {
-    durable::create_directory(disk, root).await.map_err(StorageError::io("create", root))
-}

@@ -1,22 +1,24 @@
-//! The store record on disk. Its replacement is the commit point of a checkpoint (H1, H2).
+//! The store record. Its replacement is the commit point of a checkpoint (H1, H2).
+//!
+//! A record is only ever written over the one that was read (P5): of two leaders one is refused, and
+//! knows. How firm that is depends on the store: an object store decides it in one step; on a disk there
+//! is a moment between the last look and the rename, which the lock on the directory closes.
 
-use std::path::Path;
-
-use seawall_env::Disk;
 use seawall_protocol::JobId;
 use seawall_protocol::record::StoreRecord;
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{durable, layout};
+use crate::storage::handle::Found;
+use crate::storage::{Storage, layout};
 
 /// Reads the record; `None` when no leader ever wrote one.
 ///
 /// # Errors
 /// When it is there and cannot be read or believed. This is never taken for absence (P4).
-pub async fn read(disk: &dyn Disk, root: &Path) -> Result<Option<StoreRecord>, StorageError> {
-    let path = layout::record(root);
-    match durable::read(disk, &path).await {
+pub async fn read(storage: &Storage) -> Result<Option<StoreRecord>, StorageError> {
+    let path = layout::record(storage.root());
+    match storage.get(&path).await {
         Ok(bytes) => format::decode(Kind::Record, &bytes, &path).map(Some),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
@@ -27,42 +29,56 @@ pub async fn read(disk: &dyn Disk, root: &Path) -> Result<Option<StoreRecord>, S
 ///
 /// # Errors
 /// Those of [`read`], and when the record belongs to another job (P11).
-pub async fn read_or_fresh(
-    disk: &dyn Disk,
-    root: &Path,
-    job: JobId,
-) -> Result<StoreRecord, StorageError> {
-    let record = read(disk, root).await?.unwrap_or_else(|| StoreRecord::fresh(job));
+pub async fn read_or_fresh(storage: &Storage, job: JobId) -> Result<StoreRecord, StorageError> {
+    let record = read(storage).await?.unwrap_or_else(|| StoreRecord::fresh(job));
     if record.job == job {
         Ok(record)
     } else {
         Err(StorageError::OtherJob {
-            path: layout::record(root),
+            path: layout::record(storage.root()),
             expected: job.to_string(),
             found: record.job.to_string(),
         })
     }
 }
 
-/// Replaces the record. A reader sees the old one or the new one.
-///
-/// A leader that finds the record of a newer one writes nothing. The look and the write are two steps, so
-/// this narrows the harm a zombie can do (P5) and does not exclude it: a disk has no conditional rename.
+/// Replaces the record, unless a newer leader has written it. A reader sees the old one or the new one.
 ///
 /// # Errors
-/// `Deposed`, or at any step of writing; then it is unknown which of the two a reader will see (H3).
-pub async fn replace(
-    disk: &dyn Disk,
-    root: &Path,
-    record: &StoreRecord,
-) -> Result<(), StorageError> {
-    let path = layout::record(root);
-    // A record that cannot be read is no reason to stop: the one that replaces it is whole.
-    if let Ok(Some(StoreRecord { token: found, .. })) = read(disk, root).await
-        && found > record.token
-    {
-        return Err(StorageError::Deposed { path, own: record.token, found });
-    }
+/// `Deposed`, or at any step of writing; [`StorageError::is_uncertain`] says whether a reader may see the
+/// new one all the same (H3).
+pub async fn replace(storage: &Storage, record: &StoreRecord) -> Result<(), StorageError> {
+    let path = layout::record(storage.root());
     let bytes = format::encode(Kind::Record, record, &path)?;
-    durable::replace(disk, &layout::record_temporary(root, record.token), &path, &bytes).await
+    let expected = match storage.find(&path).await {
+        Ok(found) => {
+            check_leader(storage, record, &found)?;
+            Some(found.version)
+        }
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error),
+    };
+    let replaced = storage.replace(&path, bytes.clone(), expected).await;
+    if !matches!(replaced, Err(StorageError::Changed { .. } | StorageError::Exists { .. })) {
+        return replaced;
+    }
+    let found = storage.find(&path).await?;
+    check_leader(storage, record, &found)?;
+    // The store's client may have repeated a request whose answer was lost.
+    if found.bytes == bytes && storage.wrote(&found) == Some(true) { Ok(()) } else { replaced }
+}
+
+/// Refuses a leader that was replaced: it is a zombie (P5).
+fn check_leader(storage: &Storage, own: &StoreRecord, found: &Found) -> Result<(), StorageError> {
+    let path = layout::record(storage.root());
+    // A record that cannot be believed is no reason to stop: the one that replaces it is whole.
+    let Ok(StoreRecord { token, .. }) = format::decode(Kind::Record, &found.bytes, &path) else {
+        return Ok(());
+    };
+    // Two that claimed the leadership at once have the same token; the writer tells them apart.
+    let is_another = token == own.token && storage.wrote(found) == Some(false);
+    if token > own.token || is_another {
+        return Err(StorageError::Deposed { path, own: own.token, found: token });
+    }
+    Ok(())
 }

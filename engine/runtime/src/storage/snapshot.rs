@@ -1,15 +1,12 @@
 //! One subtask's snapshot on disk.
 
-use std::path::Path;
-
-use seawall_env::Disk;
 use seawall_protocol::record::SnapshotHandle;
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{bytes, durable, layout};
+use crate::storage::{Storage, bytes, layout};
 
 /// What one subtask must know to continue behind the cut of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,29 +41,17 @@ pub struct KeyedSection {
     pub bytes: Vec<u8>,
 }
 
-/// Writes the snapshot. It is durable when this returns, so the ack may leave (F7).
+/// Writes the snapshot, once. It is durable when this returns, so the ack may leave (F7).
 ///
 /// # Errors
 /// When any step fails; a file may then exist and belongs to nothing.
-pub async fn write(
-    disk: &dyn Disk,
-    root: &Path,
-    snapshot: &Snapshot,
-) -> Result<SnapshotHandle, StorageError> {
+pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHandle, StorageError> {
     let Snapshot { subtask, attempt, checkpoint, .. } = *snapshot;
-    let path = layout::snapshot(root, checkpoint, subtask, attempt);
+    let path = layout::snapshot(storage.root(), checkpoint, subtask, attempt);
     let bytes = format::encode(Kind::Snapshot, snapshot, &path)?;
-
-    let directory = layout::checkpoint(root, checkpoint);
-    disk.create_directory(&directory).await.map_err(StorageError::io("create", &directory))?;
-    disk.sync_directory(root).await.map_err(StorageError::io("sync", root))?;
-    durable::replace(disk, &layout::temporary(&path), &path, &bytes).await?;
-    Ok(SnapshotHandle {
-        subtask,
-        attempt,
-        bytes: bytes.len() as u64,
-        checksum: format::checksum_of(&bytes),
-    })
+    let (length, checksum) = (bytes.len() as u64, format::checksum_of(&bytes));
+    storage.put_new(&path, bytes).await?;
+    Ok(SnapshotHandle { subtask, attempt, bytes: length, checksum })
 }
 
 /// Reads the snapshot that the handle knows.
@@ -74,13 +59,12 @@ pub async fn write(
 /// # Errors
 /// When the file is missing, is not exactly the one that was acked, or cannot be believed.
 pub async fn read(
-    disk: &dyn Disk,
-    root: &Path,
+    storage: &Storage,
     checkpoint: CheckpointId,
     handle: &SnapshotHandle,
 ) -> Result<Snapshot, StorageError> {
-    let path = layout::snapshot(root, checkpoint, handle.subtask, handle.attempt);
-    let bytes = durable::read(disk, &path).await?;
+    let path = layout::snapshot(storage.root(), checkpoint, handle.subtask, handle.attempt);
+    let bytes = storage.get(&path).await?;
     let snapshot: Snapshot = format::decode(Kind::Snapshot, &bytes, &path)?;
 
     let (expected, found) = (handle.bytes, bytes.len() as u64);

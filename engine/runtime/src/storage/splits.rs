@@ -4,35 +4,35 @@
 //! that appeared in between would shift which subtask reads what, and records would be lost or read
 //! twice.
 
-use std::path::Path;
-
-use seawall_env::Disk;
 use seawall_protocol::OperatorId;
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{durable, layout};
+use crate::storage::{Storage, layout};
 
 /// Each source's splits, encoded, ascending by operator.
 pub type Listed = Vec<(OperatorId, Vec<Vec<u8>>)>;
 
-/// Writes the list durably.
+/// Writes the list durably, unless there is one: whoever looked at the input first has decided.
 ///
 /// # Errors
-/// As the disk says.
-pub async fn write(disk: &dyn Disk, root: &Path, listed: &Listed) -> Result<(), StorageError> {
-    let path = layout::splits(root);
+/// As the store says.
+pub async fn write(storage: &Storage, listed: &Listed) -> Result<(), StorageError> {
+    let path = layout::splits(storage.root());
     let bytes = format::encode(Kind::Splits, listed, &path)?;
-    durable::replace(disk, &layout::temporary(&path), &path, &bytes).await
+    match storage.put_new(&path, bytes).await {
+        Ok(()) | Err(StorageError::Exists { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the list; `None` when it was never written.
 ///
 /// # Errors
 /// When it is there and cannot be read or believed.
-pub async fn read(disk: &dyn Disk, root: &Path) -> Result<Option<Listed>, StorageError> {
-    let path = layout::splits(root);
-    match durable::read(disk, &path).await {
+pub async fn read(storage: &Storage) -> Result<Option<Listed>, StorageError> {
+    let path = layout::splits(storage.root());
+    match storage.get(&path).await {
         Ok(bytes) => format::decode(Kind::Splits, &bytes, &path).map(Some),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -1,0 +1,251 @@
+//! The handle on one job's checkpoint storage: whole files in any object store.
+//!
+//! Paths are as people read them, below [`Storage::root`]; the handle knows which object each one is.
+//! What can be asked of it is as narrow as the storage contract (rules R): a file is written whole and
+//! once, or replaced on the condition that it is still the one that was read; it is read whole; listing
+//! is for people and for cleaning.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use object_store::path::Path as Key;
+use object_store::{
+    Attribute, Attributes, Error, GetOptions, ObjectStore, PutMode, PutOptions, UpdateVersion,
+};
+use seawall_env::{Disk, Entry};
+
+use crate::storage::disk_store::{DiskError, DiskStore};
+use crate::storage::durable;
+use crate::storage::error::StorageError;
+
+/// Which user metadata of an object names its writer.
+const WRITER: &str = "seawall-writer";
+
+/// Where one job's checkpoints are. Cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    /// What every key begins with.
+    prefix: Key,
+    /// How people name the place.
+    root: PathBuf,
+    /// The disk of a local directory, which must be created; other stores have no directories.
+    disk: Option<Arc<dyn Disk>>,
+    /// Who writes, where a store can note that.
+    writer: Option<String>,
+}
+
+/// A file with what identifies its content to a conditional write.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) version: Version,
+    /// Who wrote it, if the store noted that.
+    pub(crate) writer: Option<String>,
+}
+
+/// What identifies a file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version(UpdateVersion);
+
+impl Storage {
+    /// The directory `root` of `disk`: the local default.
+    pub fn on_disk(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let store = Arc::new(DiskStore::new(Arc::clone(&disk), &root));
+        Self { store, prefix: Key::default(), root, disk: Some(disk), writer: None }
+    }
+
+    /// The objects of `store` whose keys begin with `prefix`, which people know as `root`.
+    pub fn over(store: Arc<dyn ObjectStore>, prefix: Key, root: impl Into<PathBuf>) -> Self {
+        Self { store, prefix, root: root.into(), disk: None, writer: None }
+    }
+
+    /// The same storage for one leader among several: what it writes is noted as its own, where the store
+    /// can do that, so that no two leaders take each other's record for theirs.
+    #[must_use]
+    pub fn for_leader(&self, nonce: impl FnOnce() -> u64) -> Self {
+        let mut storage = self.clone();
+        // A directory has one leader at a time: the process that holds its lock.
+        if self.disk.is_none() {
+            storage.writer = Some(format!("{:016x}", nonce()));
+        }
+        storage
+    }
+
+    /// How people name the place; every path of the storage is below it.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the place ready to be written to, durably; fine when it is. A coordinator does this before
+    /// it writes anything.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub async fn prepare(&self) -> Result<(), StorageError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let created = durable::create_directory(disk.as_ref(), &self.root).await;
+        created.map_err(StorageError::io("create", &self.root))
+    }
+
+    /// All bytes of the file.
+    ///
+    /// # Errors
+    /// As the store says; [`StorageError::is_not_found`] when there is no such file.
+    pub async fn get(&self, path: &Path) -> Result<Vec<u8>, StorageError> {
+        self.find(path).await.map(|it| it.bytes)
+    }
+
+    /// All bytes of the file with their version.
+    pub(crate) async fn find(&self, path: &Path) -> Result<Found, StorageError> {
+        let told = |error| told("read", path, false, error);
+        let found = self.store.get_opts(&self.key(path), GetOptions::default()).await;
+        let found = found.map_err(told)?;
+        let version = Version(UpdateVersion {
+            e_tag: found.meta.e_tag.clone(),
+            version: found.meta.version.clone(),
+        });
+        let writer = found.attributes.get(&Attribute::Metadata(WRITER.into()));
+        let writer = writer.map(|it| it.as_ref().to_owned());
+        let bytes = found.bytes().await.map_err(told)?.into();
+        Ok(Found { bytes, version, writer })
+    }
+
+    /// Writes a file that is never written again. It is durable when this returns. Writing the same bytes
+    /// twice is writing them once.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] when there is a file with other bytes, which stays as it is; else as the
+    /// store says.
+    pub async fn put_new(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
+        let payload = object_store::PutPayload::from(bytes);
+        let put = self.put(path, payload.clone(), PutMode::Create).await;
+        let Err(StorageError::Exists { .. }) = &put else { return put };
+        // The store's client may have repeated a request whose answer was lost.
+        let found = self.get(path).await?;
+        let is_same = found.len() == payload.content_length()
+            && payload.iter().flat_map(|it| it.iter()).eq(&found);
+        if is_same { Ok(()) } else { put }
+    }
+
+    /// Whether this leader wrote the file; `None` where nobody noted that.
+    pub(crate) fn wrote(&self, found: &Found) -> Option<bool> {
+        Some(*self.writer.as_ref()? == *found.writer.as_ref()?)
+    }
+
+    /// Replaces the file if it is still the one of `expected`; `None` is no file.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] or [`StorageError::Changed`] when it is not, and nothing was written; else
+    /// as the store says.
+    pub(crate) async fn replace(
+        &self,
+        path: &Path,
+        bytes: Vec<u8>,
+        expected: Option<Version>,
+    ) -> Result<(), StorageError> {
+        let mode = expected.map_or(PutMode::Create, |it| PutMode::Update(it.0));
+        self.put(path, bytes.into(), mode).await
+    }
+
+    async fn put(
+        &self,
+        path: &Path,
+        payload: object_store::PutPayload,
+        mode: PutMode,
+    ) -> Result<(), StorageError> {
+        let mut options = PutOptions::from(mode);
+        if let Some(writer) = &self.writer {
+            let mut attributes = Attributes::new();
+            attributes.insert(Attribute::Metadata(WRITER.into()), writer.clone().into());
+            options.attributes = attributes;
+        }
+        match self.store.put_opts(&self.key(path), payload, options).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(told("write", path, true, error)),
+        }
+    }
+
+    /// Removes the files in this order; fine when some are not there.
+    ///
+    /// # Errors
+    /// When one cannot be removed; those behind it may be left.
+    pub async fn delete(&self, paths: Vec<PathBuf>) -> Result<(), StorageError> {
+        let Some(first) = paths.first().cloned() else { return Ok(()) };
+        let keys: Vec<_> = paths.iter().map(|it| Ok(self.key(it))).collect();
+        let removed = self.store.delete_stream(stream::iter(keys).boxed());
+        match removed.try_for_each(|_| async { Ok(()) }).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(told("remove", &first, true, error)),
+        }
+    }
+
+    /// What is directly below the directory, sorted by path. For people and for cleaning only: it may be
+    /// stale (R3). A directory without files may be missing.
+    ///
+    /// # Errors
+    /// As the store says.
+    pub async fn list(&self, directory: &Path) -> Result<Vec<Entry>, StorageError> {
+        let prefix = self.key(directory);
+        let prefix = (!prefix.is_root()).then_some(&prefix);
+        let listed = self.store.list_with_delimiter(prefix).await;
+        let listed = listed.map_err(|error| told("list", directory, false, error))?;
+        let directories = listed.common_prefixes.into_iter().map(|it| (it, true));
+        let files = listed.objects.into_iter().map(|it| (it.location, false));
+        let mut entries: Vec<_> = directories
+            .chain(files)
+            .map(|(key, is_directory)| Entry { path: self.path(&key), is_directory })
+            .collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn key(&self, path: &Path) -> Key {
+        let below = path.strip_prefix(&self.root).expect("paths of the storage are below its root");
+        let names = below.iter().map(|it| it.to_str().expect("names of the storage are text"));
+        names.fold(self.prefix.clone(), Key::join)
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        let mut path = self.root.clone();
+        for name in key.parts().skip(self.prefix.parts_count()) {
+            path.push(name.as_ref());
+        }
+        path
+    }
+}
+
+/// The store's error, with what was tried on which file.
+fn told(action: &'static str, path: &Path, is_write: bool, error: Error) -> StorageError {
+    let path = path.to_path_buf();
+    let kind = match &error {
+        Error::AlreadyExists { .. } => return StorageError::Exists { path },
+        Error::Precondition { .. } => return StorageError::Changed { path },
+        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            io::ErrorKind::PermissionDenied
+        }
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => io::ErrorKind::Unsupported,
+        Error::Generic { .. } | _ => io::ErrorKind::Other,
+    };
+    let text = error.to_string();
+    if let Error::Generic { source, .. } | Error::NotFound { source, .. } = error
+        && let Ok(told) = source.downcast::<DiskError>()
+    {
+        let DiskError { action, path, source, is_uncertain } = *told;
+        return StorageError::Io { action, path, source, is_uncertain };
+    }
+    // A request that was not answered may have been carried out; one that was refused was not.
+    let is_uncertain = is_write && kind == io::ErrorKind::Other;
+    StorageError::Io { action, path, source: io::Error::new(kind, text), is_uncertain }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Storage({})", self.root.display())
+    }
+}
