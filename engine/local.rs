@@ -14,6 +14,7 @@ use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrateg
 pub use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::{JobId, WorkerId};
 use seawall_runtime::RuntimeError;
+use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
@@ -45,6 +46,8 @@ pub struct LocalJob {
     pub metrics: Arc<Metrics>,
     /// Receives every event.
     pub observer: Arc<dyn Observer>,
+    /// The way to ask the running job for something.
+    pub control: Control,
 }
 
 impl LocalJob {
@@ -59,6 +62,7 @@ impl LocalJob {
             slots: settings.slots.unwrap_or(job.parallelism),
             metrics: Arc::default(),
             observer: Arc::new(tokio_env::Unobserved),
+            control: Control::default(),
             job,
         }
     }
@@ -80,6 +84,7 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         checkpoint: local.checkpoint,
         restart: local.restart,
         heartbeat: local.heartbeat.clone(),
+        control: local.control,
     };
     let worker = WorkerConfig {
         worker: WorkerId(1),

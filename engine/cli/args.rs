@@ -23,8 +23,14 @@ pub(crate) enum Command {
     Jobs(JobsArgs),
     /// Show every setting of `run`: its value, where it was given, what is allowed
     Config(ConfigArgs),
-    /// Look into the checkpoints of a job
+    /// Look into the checkpoints of a job, or take one
     Checkpoint(CheckpointArgs),
+    /// Take a savepoint of a running job
+    Savepoint(SavepointArgs),
+    /// Stop a running job with a savepoint; it ends when all it wrote is committed
+    Stop(StopArgs),
+    /// End a running job at once; what is not committed is given up
+    Cancel(TalkArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,6 +128,39 @@ pub(crate) enum CheckpointCommand {
     Show(InspectArgs),
     /// Read every file of the retained checkpoints and check it; exit 1 when one is damaged
     Verify(InspectArgs),
+    /// Take a checkpoint of a running job now, and wait until it is completed
+    Trigger(TalkArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TalkArgs {
+    /// The directory of checkpoints of a running job, or a state directory with exactly one job in it
+    pub(crate) directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+    /// End the input first, so that all that depends on its end is written too; the job cannot go on
+    /// from such a savepoint
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// Write the savepoint below this directory or URL, and not in the job's own directory
+    #[arg(long, value_name = "DIR-OR-URL")]
+    pub(crate) savepoint_dir: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SavepointArgs {
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+    /// Write the savepoint below this directory or URL, and not in the job's own directory
+    #[arg(long, value_name = "DIR-OR-URL")]
+    pub(crate) target: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,4 +1,4 @@
-//! `seawall checkpoint list|show|verify`: what is in a job's state, and is it intact.
+//! `seawall checkpoint list|show|verify|trigger`: what is in a job's state, and is it intact.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
 use crate::args::{CheckpointCommand, InspectArgs};
+use crate::control;
 use crate::error::CliError;
 use crate::report;
 
@@ -25,6 +26,9 @@ pub(crate) struct Verified {
 /// # Errors
 /// When there is no job's state, or its record cannot be believed.
 pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
+    if let CheckpointCommand::Trigger(args) = command {
+        return control::trigger(args);
+    }
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::io(
         "start threads in",
         ".",
@@ -35,6 +39,7 @@ pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
             CheckpointCommand::List(args) => list(args).await,
             CheckpointCommand::Show(args) => show(args).await,
             CheckpointCommand::Verify(args) => verify(args).await,
+            CheckpointCommand::Trigger(_) => unreachable!("handled above"),
         }
     })
 }
@@ -101,7 +106,7 @@ fn chosen(args: &InspectArgs, root: &Path, found: Vec<Listed>) -> Result<Vec<Lis
 }
 
 /// The directory itself when it is a job's, or the only job's directory in it.
-fn job_directory(directory: &Path) -> Result<PathBuf, CliError> {
+pub(crate) fn job_directory(directory: &Path) -> Result<PathBuf, CliError> {
     if is_job_directory(directory) {
         return Ok(directory.to_path_buf());
     }

@@ -104,6 +104,18 @@ pub(crate) enum CliError {
         .0.display()
     )]
     NoCheckpoints(PathBuf),
+    #[error(
+        "no job runs in: {}\n\
+         hint: start it with `seawall run`; only a running job can be asked for something",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    #[error(
+        "the job has ended: {} holds a job that {how}\n\
+         hint: its checkpoints are still there: seawall checkpoint list {}",
+        path.display(), path.display()
+    )]
+    JobEnded { path: PathBuf, how: &'static str },
     #[error("several jobs have their state in: {}\nhint: name one of: {}", path.display(), jobs.join(", "))]
     SeveralJobs { path: PathBuf, jobs: Vec<String> },
     #[error(

@@ -1,7 +1,8 @@
 //! The program `seawall`: runs built-in jobs and looks into their checkpoints.
 //!
 //! ```text
-//! args (what was typed) -> run, jobs, config, checkpoint (what it means, and doing it) -> report (what is printed)
+//! args (what was typed) -> run, jobs, config, checkpoint, savepoint (what it means, and doing it) -> report
+//!                          control (asks the process that runs the job)                      (what is printed)
 //! ```
 //!
 //! Exit codes: 0 done · 1 the job failed, or a checkpoint is damaged · 2 usage, configuration, input or
@@ -16,11 +17,13 @@ use clap::Parser;
 mod args; // what was typed
 mod checkpoint; // seawall checkpoint list|show|verify
 mod config; // seawall config, and what flags stand for
+mod control; // talking to a running job: its socket, and who asks
 mod duration; // 500ms, 10s, 5min
 mod error; // what can go wrong, and its exit code
 mod jobs; // seawall jobs
 mod report; // everything that is printed
 mod run; // seawall run
+mod savepoint; // seawall savepoint
 
 use args::{Args, Command};
 
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
         }
         Command::Config(args) => config::main(&args),
         Command::Checkpoint(args) => checkpoint::main(&args.command),
+        Command::Savepoint(args) => savepoint::main(&args),
+        Command::Stop(args) => control::stop(&args),
+        Command::Cancel(args) => control::cancel(&args),
     };
     result.unwrap_or_else(|error| report::error(&error))
 }

@@ -14,6 +14,8 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use seawall::config::table::Support;
 use seawall::config::{self, Configuration};
 use seawall::jobs::JobSpec;
+use seawall::protocol::record::JobResult;
+use seawall::runtime::control::{Ask, Reply};
 use seawall::runtime::storage::Manifest;
 use seawall::runtime::storage::inspect::Inventory;
 use serde_json::{Value, json};
@@ -403,6 +405,57 @@ pub(crate) fn damaged_record(root: &Path, damage: &str, is_json: bool) -> ExitCo
         to_stdout(&indented(damage));
     }
     ExitCode::FAILURE
+}
+
+/// Says what became of what was asked of a running job.
+pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> ExitCode {
+    if is_json {
+        print_json(&serde_json::to_value(reply).expect("a reply has a JSON form"));
+    }
+    let say = |text: String| {
+        if !is_json {
+            to_stdout(&text)
+        }
+    };
+    match reply {
+        Reply::Completed { checkpoint, savepoint } => {
+            match (ask, checkpoint, savepoint) {
+                (Ask::Stop { .. }, _, Some(path)) => say(format!("stopped with savepoint {path}")),
+                (_, _, Some(path)) => say(format!("savepoint {path}")),
+                (_, Some(id), None) => say(format!("checkpoint {id} completed")),
+                (_, None, None) => say(format!("cancelled: {}", root.display())),
+            }
+            ExitCode::SUCCESS
+        }
+        Reply::Aborted { checkpoint, why, .. } => {
+            let what = match ask {
+                Ask::Savepoint { .. } | Ask::Stop { .. } => "savepoint",
+                Ask::Checkpoint | Ask::Cancel => "checkpoint",
+            };
+            to_stderr(&format!("error: {what} {checkpoint} {why}"));
+            to_stderr("hint: the job goes on; ask again when the cause is gone");
+            ExitCode::FAILURE
+        }
+        Reply::Refused { why } => {
+            to_stderr(&format!("error: the job refused: {why}"));
+            ExitCode::from(ERROR)
+        }
+        Reply::Ended => {
+            to_stderr("error: the job ended before it answered");
+            let root = root.display();
+            to_stderr(&format!(
+                "hint: see what it left: seawall checkpoint list {root}; seawall savepoint list {root}"
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a job ended, as the end of a sentence about it.
+pub(crate) fn in_words(result: JobResult) -> &'static str {
+    match result {
+        JobResult::Finished => "finished",
+    }
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

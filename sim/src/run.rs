@@ -17,6 +17,7 @@ use seawall_env::Env;
 use seawall_protocol::WorkerId;
 use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::coordinator::Outcome as JobOutcome;
+use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
@@ -281,6 +282,7 @@ impl Process {
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
             heartbeat: self.scenario.heartbeat.clone(),
+            control: Control::default(),
         };
         coordinator::run(env, config).await
     }

@@ -6,6 +6,7 @@
 
 mod support; // scratch directories, the program, and independent counts
 
+mod asking; // talking to a running job
 mod bad_input; // every refusal: message, exit code, nothing written
 mod checkpoints; // seawall checkpoint list|show|verify, and damage
 mod config; // settings from a file, -D and flags, and what is wrong with them

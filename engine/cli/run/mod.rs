@@ -15,11 +15,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use seawall::local::{self, LocalJob, Outcome};
 use seawall::protocol::config::CheckpointMode;
+use seawall::runtime::control::Control;
 use seawall::runtime::metrics::Metrics;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::RunArgs;
+use crate::control;
 use crate::error::{CliError, FULL};
 use crate::report;
 use crate::run::ownership::Owner;
@@ -28,12 +30,14 @@ use crate::run::progress::{Progress, RECORD_TRIES_MAX};
 use crate::run::settings::Settings;
 use crate::run::summary::{Ended, Summary};
 
+pub(crate) use identity::absolute;
+
 mod identity; // which runs are the same job
 mod ownership; // whose an output directory is
 mod preflight; // what can be known to be wrong before anything is written
 pub(crate) mod progress; // what the running job does
 mod settings; // what the arguments mean
-mod state; // the directory of checkpoints, and who holds it
+pub(crate) mod state; // the directory of checkpoints, and who holds it
 pub(crate) mod summary; // what is said at the end
 
 /// Between two looks at the running job.
@@ -73,9 +77,14 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let started = Instant::now();
     let metrics = Arc::new(Metrics::default());
     let progress = Progress::new(Arc::clone(job));
+    let control = Control::default();
+    let listening = control::listen(storage, control.clone())
+        .inspect_err(|error| report::warning(&error.to_string()))
+        .ok();
     let local = LocalJob {
         metrics: Arc::clone(&metrics),
         observer: Arc::new(progress.clone()),
+        control,
         ..LocalJob::new(Arc::clone(job), settings.id, settings.checkpoints(), &settings.engine)
     };
     let mut shown = report::Progress::start(spec.name);
@@ -96,6 +105,9 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         }
     };
     shown.end(&progress);
+    if let Some(listening) = listening {
+        listening.close().await;
+    }
     Ok(summarize(settings, ended, Some((&progress, &metrics)), started.elapsed()))
 }
 

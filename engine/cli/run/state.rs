@@ -8,6 +8,8 @@ use seawall::protocol::record::{JobResult, StoreRecord};
 use seawall::protocol::{CheckpointId, JobId};
 use seawall::runtime::storage::{Storage, manifest, record};
 
+use tokio::runtime::Builder;
+
 use crate::error::CliError;
 
 const LOCK: &str = "lock";
@@ -55,6 +57,13 @@ pub(crate) async fn find(
         }
     }
     Ok(Found { newest, result })
+}
+
+/// How the job that has its checkpoints there ended, if that can be read.
+pub(crate) fn result(root: &Path) -> Option<JobResult> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let record = runtime.block_on(record::read(&FileSystem, root));
+    record.ok().flatten().and_then(|it| it.result)
 }
 
 /// Refuses early when another process holds the state; writes nothing. [`take`] decides.

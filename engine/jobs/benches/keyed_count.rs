@@ -18,6 +18,7 @@ use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::event::Event;
 use seawall_protocol::record::JobResult;
 use seawall_protocol::{JobId, WorkerId};
+use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
@@ -122,6 +123,7 @@ async fn process(
         checkpoint: CheckpointConfig { interval, ..CheckpointConfig::default() },
         restart: RestartStrategy::None,
         heartbeat: HeartbeatConfig::default(),
+        control: Control::default(),
     };
     let outcome = coordinator::run(env, config).await.expect("nothing is in the way");
     assert_eq!(outcome, Outcome::Result(JobResult::Finished));

@@ -16,13 +16,16 @@ use std::time::Duration;
 use seawall_env::{Connection, Env, FrameReceiver, Listener};
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::SubtaskPlan;
-use seawall_protocol::coordinator::{Coordinator, Delay, Effect, Input, JobPlan, Outcome, Timer};
+use seawall_protocol::coordinator::{
+    Answer, Coordinator, Delay, Effect, Input, JobPlan, Outcome, Request, RequestId, Timer,
+};
 use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{ToCoordinator, ToWorker};
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
 use seawall_stream::Job;
 
+use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::storage::{Manifest, OperatorInfo, Storage, inspect, manifest, record, splits};
@@ -47,6 +50,8 @@ pub struct CoordinatorConfig {
     pub restart: RestartStrategy,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
+    /// The way to ask for something while the job runs.
+    pub control: Control,
 }
 
 /// Leads the job until it has its result, or fails for good.
@@ -66,6 +71,8 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let accepting = accept(events.clone(), listener);
     // Stopped with the coordinator: a handle does not stop its task when dropped.
     let _accepting = AbortOnDrop(env.spawn("accept workers", accepting));
+    let asked = events.clone();
+    let _attached = config.control.attach(move |it| asked.push(Happening::Asked(it)));
     let fired = events.clone();
     let timers = Timers::new(&env, move |timer| fired.push(Happening::Fired(timer)));
     let core = Coordinator::new(plan(&config));
@@ -80,6 +87,8 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         sessions: BTreeMap::new(),
         accepted: 0,
         storing: 0,
+        asked: BTreeMap::new(),
+        requests: 0,
     };
     let outcome = shell.drive(inbox).await;
     // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
@@ -156,6 +165,8 @@ enum Happening {
     Ended(u64),
     /// A write or deletion is over.
     Stored(Option<Input>),
+    /// Someone asks for something.
+    Asked(Asked),
 }
 
 /// One connection.
@@ -179,6 +190,10 @@ struct Shell {
     accepted: u64,
     /// Writes and deletions that are not over.
     storing: usize,
+    /// What was asked and not answered.
+    asked: BTreeMap<RequestId, Asked>,
+    /// Requests so far.
+    requests: u64,
 }
 
 impl Shell {
@@ -233,6 +248,7 @@ impl Shell {
                 self.storing -= 1;
                 answer
             }
+            Happening::Asked(asked) => Some(self.on_asked(asked)),
         }
     }
 
@@ -327,11 +343,38 @@ impl Shell {
                     self.close(number);
                 }
             }
-            // Nobody can ask yet, so nobody waits.
-            Effect::Answer { .. } => {}
+            Effect::Answer { id, answer } => self.reply(id, answer),
             Effect::Stop(_) => unreachable!("handled by the loop"),
             Effect::Note(event) => self.env.emit(event).await,
         }
+    }
+
+    fn on_asked(&mut self, asked: Asked) -> Input {
+        let request = match asked.ask {
+            Ask::Checkpoint => Request::Checkpoint,
+            Ask::Savepoint { .. } => Request::Savepoint,
+            Ask::Stop { drain, .. } => Request::StopWithSavepoint { drain },
+            Ask::Cancel => Request::Cancel,
+        };
+        let id = RequestId(self.requests);
+        self.requests += 1;
+        self.asked.insert(id, asked);
+        Input::Requested { id, request }
+    }
+
+    fn reply(&mut self, id: RequestId, answer: Answer) {
+        let Some(asked) = self.asked.remove(&id) else { return };
+        asked.reply.push(match answer {
+            Answer::Completed(checkpoint) => {
+                Reply::Completed { checkpoint: Some(checkpoint.0), savepoint: None }
+            }
+            Answer::Aborted(checkpoint, reason) => Reply::Aborted {
+                checkpoint: checkpoint.0,
+                reason: format!("{reason:?}"),
+                why: format!("{reason:?}"),
+            },
+            Answer::Refused(why) => Reply::Refused { why },
+        });
     }
 
     fn manifest(&self, checkpoint: CheckpointId, snapshots: Vec<SnapshotHandle>) -> Manifest {

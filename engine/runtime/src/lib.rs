@@ -15,6 +15,7 @@ pub mod channel; // bounded channels between subtasks, and the gate that reads t
 pub mod wire; // elements and messages as bytes
 
 // Drivers of the cores.
+pub mod control; // what can be asked of a running job
 pub mod coordinator; // a leader: its workers' connections, storage and timers around the core
 pub mod mailbox; // the ordered queue of inputs in front of a core
 pub mod subtask; // one attempt: gate, chain, core, channels

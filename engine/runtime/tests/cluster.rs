@@ -18,6 +18,7 @@ use seawall_protocol::message::ToCoordinator;
 use seawall_protocol::record::JobResult;
 use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
 use seawall_runtime::connectors::{FileSink, GeneratorSource, Rated};
+use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::{Storage, inspect, layout, record};
@@ -122,6 +123,7 @@ impl Cluster {
             },
             restart: RestartStrategy::FixedDelay { attempts: 10, delay: Duration::from_millis(20) },
             heartbeat: self.heartbeat.clone(),
+            control: Control::default(),
         }
     }
 
