@@ -217,6 +217,13 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
         }
         Effect::Ack(checkpoint) => node.acked |= 1 << small(*checkpoint),
         Effect::Run | Effect::Decline(..) | Effect::Note(_) => {}
+        Effect::OvertakeOutput(_)
+        | Effect::CaptureInput { .. }
+        | Effect::EndCapture { .. }
+        | Effect::SealSnapshot(_)
+        | Effect::DiscardSnapshot(_)
+        | Effect::Arm(..)
+        | Effect::Disarm(_) => unreachable!("no barrier of this model overtakes"),
         Effect::PreCommit(_) | Effect::Commit(_) | Effect::AbortLingering => {
             unreachable!("no subtask of this model has a sink")
         }
@@ -245,6 +252,7 @@ impl Model for Alignment {
             let plan = Plan {
                 attempt: AttemptId { subtask, attempt: Attempt(1) },
                 channels: if node < 2 { 0 } else { 2 },
+                pointwise: std::collections::BTreeSet::new(),
                 has_sink: false,
                 mode: CheckpointMode::ExactlyOnce,
                 restored: None,

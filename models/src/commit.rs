@@ -221,6 +221,7 @@ impl Commit {
                         subtask: SubtaskId::new(0, index),
                         attempt: state.attempt,
                     },
+                    pointwise: std::collections::BTreeSet::new(),
                     channels: 0,
                     has_sink: true,
                     mode: CheckpointMode::ExactlyOnce,
@@ -271,6 +272,13 @@ impl Commit {
                 Effect::Block(_)
                 | Effect::Unblock(_)
                 | Effect::ForwardBarrier(_)
+                | Effect::OvertakeOutput(_)
+                | Effect::CaptureInput { .. }
+                | Effect::EndCapture { .. }
+                | Effect::SealSnapshot(_)
+                | Effect::DiscardSnapshot(_)
+                | Effect::Arm(..)
+                | Effect::Disarm(_)
                 | Effect::ForwardCancelMarker(_)
                 | Effect::Snapshot(_)
                 | Effect::Ack(_)
@@ -329,6 +337,13 @@ impl Commit {
             Effect::Block(_)
             | Effect::Unblock(_)
             | Effect::ForwardBarrier(_)
+            | Effect::OvertakeOutput(_)
+            | Effect::CaptureInput { .. }
+            | Effect::EndCapture { .. }
+            | Effect::SealSnapshot(_)
+            | Effect::DiscardSnapshot(_)
+            | Effect::Arm(..)
+            | Effect::Disarm(_)
             | Effect::ForwardCancelMarker(_)
             | Effect::ReportEnded
             | Effect::Note(_) => {}

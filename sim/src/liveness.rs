@@ -123,6 +123,10 @@ impl State {
             | Event::SubtaskStarted { .. }
             | Event::SubtaskEnded { .. }
             | Event::AlignmentStarted { .. }
+            | Event::AlignmentTimedOut { .. }
+            | Event::ChannelStateCaptured { .. }
+            | Event::ChannelStateReplayed { .. }
+            | Event::ChannelStateLeftOut { .. }
             | Event::BarrierIgnored { .. }
             | Event::BarrierForwarded { .. }
             | Event::SnapshotWritten { .. }

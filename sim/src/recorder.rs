@@ -146,6 +146,10 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::AckIgnored { attempt, checkpoint, .. }
         | Event::AlignmentStarted { attempt, checkpoint }
         | Event::ChannelBlocked { attempt, checkpoint, .. }
+        | Event::AlignmentTimedOut { attempt, checkpoint }
+        | Event::ChannelStateCaptured { attempt, checkpoint, .. }
+        | Event::ChannelStateReplayed { attempt, checkpoint, .. }
+        | Event::ChannelStateLeftOut { attempt, checkpoint, .. }
         | Event::BarrierIgnored { attempt, checkpoint, .. }
         | Event::AlignmentAbandoned { attempt, checkpoint }
         | Event::BarrierForwarded { attempt, checkpoint }

@@ -169,6 +169,8 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::BarrierIgnored { .. }
         | Event::BarrierForwarded { .. }
         | Event::SnapshotTaken { .. }
+        | Event::ChannelStateCaptured { .. }
+        | Event::ChannelStateReplayed { .. }
         | Event::SnapshotWritten { .. }
         | Event::TransactionPrecommitted { .. } => true,
         Event::CoordinatorStarted { .. }
@@ -191,6 +193,8 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::OrderRefused { .. }
         | Event::SubtaskFailed { .. }
         | Event::AlignmentAbandoned { .. }
+        | Event::AlignmentTimedOut { .. }
+        | Event::ChannelStateLeftOut { .. }
         | Event::SnapshotFailed { .. }
         | Event::SnapshotDeclined { .. }
         | Event::CommitFailed { .. }
@@ -236,6 +240,7 @@ fn details(event: &Event, chains: &Chains) -> String {
         Event::SnapshotAcked { attempt, checkpoint }
         | Event::AlignmentStarted { attempt, checkpoint }
         | Event::AlignmentAbandoned { attempt, checkpoint }
+        | Event::AlignmentTimedOut { attempt, checkpoint }
         | Event::BarrierForwarded { attempt, checkpoint }
         | Event::SnapshotTaken { attempt, checkpoint }
         | Event::TransactionPrecommitted { attempt, checkpoint } => {
@@ -265,6 +270,14 @@ fn details(event: &Event, chains: &Chains) -> String {
         Event::ChannelBlocked { attempt, checkpoint, channel }
         | Event::BarrierIgnored { attempt, checkpoint, channel } => {
             format!("{} checkpoint {checkpoint} {channel}", show(attempt))
+        }
+        Event::ChannelStateCaptured { attempt, checkpoint, batches, bytes } => {
+            let attempt = show(attempt);
+            format!("{attempt} checkpoint {checkpoint}, {batches} batches, {bytes} bytes")
+        }
+        Event::ChannelStateReplayed { attempt, checkpoint, batches }
+        | Event::ChannelStateLeftOut { attempt, checkpoint, batches } => {
+            format!("{} checkpoint {checkpoint}, {batches} batches", show(attempt))
         }
         Event::SnapshotWritten { attempt, checkpoint, bytes } => {
             format!("{} checkpoint {checkpoint}, {bytes} bytes", show(attempt))

@@ -1,30 +1,41 @@
 //! Barrier alignment: one barrier on each input channel becomes one cut through a subtask's input.
 //!
+//! ```text
+//! aligned    first barrier ── block ──────────── last barrier: cut, unblock
+//! unaligned  first barrier: cut ── capture ───── last barrier: captured
+//! timed      first barrier ── block ── timeout: cut, unblock ── capture ── last barrier: captured
+//! ```
+//!
 //! In exactly-once mode a channel that has delivered its barrier is blocked until every open channel has
 //! delivered the same one, so no record from behind the cut touches the snapshot (C1). In at-least-once
 //! mode nothing is blocked and barriers are only counted, so such records may count twice after a
 //! restore (D5). Both are one machine: exactly-once collects the barriers of one checkpoint at a time
 //! (C7), at-least-once of several (D2).
 //!
-//! Sources: Carbone et al., "Lightweight Asynchronous Snapshots for Distributed Dataflows", 2015; rules
-//! C1-C9, D1-D5, F3 and F4.
+//! An unaligned checkpoint cuts at the first barrier, or at the first word of one ([`Aligner::on_announced`]).
+//! What a channel still holds before its barrier is captured into the snapshot ([`crate::unaligned`]).
 //!
-//! Deliberately absent: time. An alignment that takes too long ends with its checkpoint, which the
-//! coordinator expires and then announces as aborted (G9).
+//! Sources: Carbone et al., "Lightweight Asynchronous Snapshots for Distributed Dataflows", 2015; rules
+//! C1-C9, D1-D5, E1-E10, F3 and F4.
+//!
+//! Deliberately absent: time. [`crate::subtask`] arms the timer after which a timed alignment overtakes
+//! (E9). An alignment that takes too long ends with its checkpoint, which the coordinator expires and
+//! then announces as aborted (G9).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::config::CheckpointMode;
+use crate::config::{Alignment, CheckpointMode};
 use crate::ids::{ChannelId, CheckpointId};
 use crate::limits::{REMEMBERED_CANCELLED_MAX, TRACKED_BARRIERS_MAX};
 use crate::message::Barrier;
+use crate::unaligned::Capture;
 
 /// What alignment wants done, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// The first barrier of the checkpoint arrived.
-    Started(CheckpointId),
+    /// The first barrier of the checkpoint arrived, or was announced.
+    Started(Barrier),
     /// Read nothing more from the channel until `Unblock`: it delivered its barrier of the checkpoint.
     Block {
         /// Which channel.
@@ -32,9 +43,31 @@ pub enum Effect {
         /// Which checkpoint it waits for.
         checkpoint: CheckpointId,
     },
-    /// Every record before the barriers was processed and none from behind them: forward the barrier
-    /// and take the snapshot now.
+    /// Every record before the barriers was processed or is captured, and none from behind them was
+    /// processed: forward the barrier and take the snapshot now. It overtakes what it says it overtakes.
     Cut(Barrier),
+    /// What the channel holds before its barrier belongs to the snapshot that was just taken (E2): add it
+    /// until `EndCapture`.
+    Capture {
+        /// Which channel.
+        channel: ChannelId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The channel delivered its barrier: what follows belongs to the next checkpoint (E3).
+    EndCapture {
+        /// Which channel.
+        channel: ChannelId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The capture is given up; what it added is of no use (E3).
+    AbandonCapture {
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Whether a newer barrier was the reason, which the coordinator does not know yet (C5).
+        is_subsumed: bool,
+    },
     /// Read from the channel again.
     Unblock(ChannelId),
     /// The barriers collected so far are forgotten; this subtask will never take this snapshot.
@@ -54,11 +87,15 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Aligner {
     mode: CheckpointMode,
+    /// Channels of pointwise edges, on which no barrier overtakes (E7).
+    pointwise: BTreeSet<ChannelId>,
     /// Channels that have not closed; each owes one barrier per checkpoint.
     open: BTreeSet<ChannelId>,
     /// Which open channels delivered the barrier, for each checkpoint that started and has no outcome.
     /// In exactly-once mode at most one, and its channels are the blocked ones.
     collecting: BTreeMap<CheckpointId, Collected>,
+    /// The unaligned checkpoint that was cut and whose barriers are not all here.
+    capture: Option<Capture>,
     /// The newest checkpoint that started here, or whose barrier was passed over as cancelled; only
     /// newer ones start (C4, D4, F3).
     newest: CheckpointId,
@@ -70,18 +107,26 @@ pub struct Aligner {
 /// One checkpoint between its first and its last barrier.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Collected {
-    /// The barrier as it goes on downstream.
+    /// The barrier as it goes on downstream. One that overtakes waits only for pointwise channels.
     barrier: Barrier,
     delivered: BTreeSet<ChannelId>,
 }
 
 impl Aligner {
-    /// Alignment over the channels `0..channels`, restored from a checkpoint or from the beginning.
-    pub fn new(mode: CheckpointMode, channels: u32, restored: Option<CheckpointId>) -> Self {
+    /// Alignment over the channels `0..channels`, some of them pointwise, restored from a checkpoint or
+    /// from the beginning.
+    pub fn new(
+        mode: CheckpointMode,
+        channels: u32,
+        pointwise: BTreeSet<ChannelId>,
+        restored: Option<CheckpointId>,
+    ) -> Self {
         Self {
             mode,
+            pointwise,
             open: (0..channels).map(ChannelId).collect(),
             collecting: BTreeMap::new(),
+            capture: None,
             newest: restored.unwrap_or_default(),
             cancelled: BTreeMap::new(),
         }
@@ -94,6 +139,16 @@ impl Aligner {
             .values()
             .filter(move |_| is_blocking)
             .flat_map(|it| it.delivered.iter().copied())
+    }
+
+    /// Whether barriers of the checkpoint are being collected and nothing was cut.
+    pub fn is_aligning(&self, checkpoint: CheckpointId) -> bool {
+        self.collecting.contains_key(&checkpoint)
+    }
+
+    /// The checkpoint that was cut and whose in-flight data is not complete.
+    pub fn capturing(&self) -> Option<CheckpointId> {
+        self.capture.as_ref().map(Capture::checkpoint)
     }
 
     /// Handles the coordinator's trigger, which is to a source what a barrier on every channel is to
@@ -115,27 +170,25 @@ impl Aligner {
             out.push(Effect::Ignore(checkpoint));
             return;
         }
-        if self.mode == CheckpointMode::ExactlyOnce {
-            // The channel passed over the barrier it owed, so the older alignment can never end (C5).
-            self.abandon_below(checkpoint, out);
-        }
-        if !self.collecting.contains_key(&checkpoint) {
-            if !self.admits(checkpoint, out) {
-                return;
+        if self.capturing() == Some(checkpoint) {
+            if !self.end_capture(channel, out) {
+                out.push(Effect::Ignore(checkpoint));
             }
-            self.start(barrier);
-            out.push(Effect::Started(checkpoint));
+            return;
+        }
+        if !self.begin(barrier, out) {
+            return;
         }
 
-        let collected = self.collecting.get_mut(&checkpoint).expect("it was started above");
-        let delivered = &mut collected.delivered;
+        let delivered = &self.collecting[&checkpoint].delivered;
         if delivered.contains(&channel) {
             out.push(Effect::Ignore(checkpoint));
         } else if delivered.len() + 1 == self.open.len() {
             // The channel that completes the cut is never blocked, which is all of C9.
             self.cut(checkpoint, out);
-        } else {
-            delivered.insert(channel);
+        } else if !self.overtake(checkpoint, Some(channel), out) {
+            let collected = self.collecting.get_mut(&checkpoint).expect("it was started above");
+            collected.delivered.insert(channel);
             if self.mode == CheckpointMode::ExactlyOnce {
                 out.push(Effect::Block { channel, checkpoint });
             }
@@ -143,11 +196,42 @@ impl Aligner {
         }
     }
 
+    /// Handles the word that a barrier is in the channel, behind records that were not read yet. Of a
+    /// barrier that overtakes it is as good as the barrier (E1); it starts a timed alignment (E9). Any
+    /// other barrier is awaited in its place.
+    pub fn on_announced(&mut self, channel: ChannelId, barrier: Barrier, out: &mut Vec<Effect>) {
+        let checkpoint = barrier.checkpoint;
+        let is_known = checkpoint <= self.newest && !self.is_aligning(checkpoint);
+        let is_heeded = self.mode == CheckpointMode::ExactlyOnce
+            && self.open.contains(&channel)
+            && !self.pointwise.contains(&channel)
+            && barrier.overtakes() != Alignment::Aligned;
+        if is_heeded && !is_known && self.begin(barrier, out) {
+            self.overtake(checkpoint, None, out);
+        }
+    }
+
+    /// Handles the end of the time that a timed alignment may take: from now on its barrier overtakes (E9).
+    pub fn on_timeout(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
+        if let Some(collected) = self.collecting.get_mut(&checkpoint) {
+            collected.barrier.alignment = Alignment::Unaligned;
+            self.overtake(checkpoint, None, out);
+        }
+    }
+
+    /// Handles the word that a channel holds its end, behind records that were not read yet: all that
+    /// it can add to a capture was added.
+    pub fn on_end_announced(&mut self, channel: ChannelId, out: &mut Vec<Effect>) {
+        self.end_capture(channel, out);
+    }
+
     /// Handles a cancel marker at the head of a channel: upstream will not send this barrier (C6). Also
     /// for a checkpoint that the subtask itself declines before it started.
     pub fn on_cancel_marker(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.collecting.contains_key(&checkpoint) {
             self.abandon(checkpoint, false, out);
+        } else if self.capturing() == Some(checkpoint) {
+            self.abandon_capture(false, out);
         } else if checkpoint <= self.newest || self.cancelled.get(&checkpoint) == Some(&true) {
             out.push(Effect::Ignore(checkpoint));
         } else {
@@ -161,6 +245,8 @@ impl Aligner {
     pub fn on_aborted(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.collecting.contains_key(&checkpoint) {
             self.abandon(checkpoint, false, out);
+        } else if self.capturing() == Some(checkpoint) {
+            self.abandon_capture(false, out);
         } else if checkpoint > self.newest && !self.cancelled.contains_key(&checkpoint) {
             self.remember_cancelled(checkpoint, false);
         }
@@ -171,6 +257,7 @@ impl Aligner {
         if !self.open.remove(&channel) {
             return;
         }
+        self.end_capture(channel, out);
         for collected in self.collecting.values_mut() {
             collected.delivered.remove(&channel);
         }
@@ -179,6 +266,77 @@ impl Aligner {
         let complete = self.collecting.iter().rfind(|(_, it)| it.delivered.len() == open);
         if let Some(checkpoint) = complete.map(|(checkpoint, _)| *checkpoint) {
             self.cut(checkpoint, out);
+        }
+        // The pointwise channel that a barrier waited for may be the one that closed.
+        if let Some(checkpoint) = self.collecting.keys().next_back().copied() {
+            self.overtake(checkpoint, None, out);
+        }
+    }
+
+    /// Makes room for the checkpoint and starts it, unless it has started. Whether its barriers are
+    /// collected now.
+    fn begin(&mut self, barrier: Barrier, out: &mut Vec<Effect>) -> bool {
+        let checkpoint = barrier.checkpoint;
+        if self.mode == CheckpointMode::ExactlyOnce {
+            // The channel passed over the barrier it owed, so nothing older can ever end (C5).
+            self.abandon_below(checkpoint, out);
+        }
+        if let Some(collected) = self.collecting.get_mut(&checkpoint) {
+            // A barrier that overtook upstream overtakes here, whatever the first one said (E9).
+            if barrier.overtakes() == Alignment::Unaligned {
+                collected.barrier.alignment = Alignment::Unaligned;
+            }
+            return true;
+        }
+        if !self.admits(checkpoint, out) {
+            return false;
+        }
+        self.start(barrier);
+        out.push(Effect::Started(barrier));
+        true
+    }
+
+    /// Cuts now if the barrier overtakes and no pointwise channel owes it (E1, E7). Whether it did. The
+    /// channel that is just `delivering` it is not blocked.
+    fn overtake(
+        &mut self,
+        checkpoint: CheckpointId,
+        delivering: Option<ChannelId>,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(collected) = self.collecting.get(&checkpoint) else { return false };
+        let owes = |it: &ChannelId| Some(*it) != delivering && !collected.delivered.contains(it);
+        let owing: BTreeSet<_> = self.open.iter().copied().filter(owes).collect();
+        let is_due = self.mode == CheckpointMode::ExactlyOnce
+            && collected.barrier.overtakes() == Alignment::Unaligned
+            && owing.is_disjoint(&self.pointwise);
+        if !is_due {
+            return false;
+        }
+        let cut = self.collecting.remove(&checkpoint).expect("it was found above");
+        out.push(Effect::Cut(cut.barrier));
+        out.extend(owing.iter().map(|&channel| Effect::Capture { channel, checkpoint }));
+        self.unblock(cut.delivered, out);
+        self.capture = Capture::new(checkpoint, owing);
+        true
+    }
+
+    /// The channel adds nothing more to the capture. Whether it was still adding.
+    fn end_capture(&mut self, channel: ChannelId, out: &mut Vec<Effect>) -> bool {
+        let Some(capture) = &mut self.capture else { return false };
+        let has_ended = capture.on_delivered(channel);
+        if has_ended {
+            out.push(Effect::EndCapture { channel, checkpoint: capture.checkpoint() });
+        }
+        self.capture.take_if(|it| it.is_complete());
+        has_ended
+    }
+
+    /// The cut was made and the barrier is on its way, so the outputs wait for nothing.
+    fn abandon_capture(&mut self, is_subsumed: bool, out: &mut Vec<Effect>) {
+        if let Some(given_up) = self.capture.take() {
+            let checkpoint = given_up.checkpoint();
+            out.push(Effect::AbandonCapture { checkpoint, is_subsumed });
         }
     }
 
@@ -221,6 +379,9 @@ impl Aligner {
     }
 
     fn abandon_below(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
+        if self.capturing().is_some_and(|it| it < checkpoint) {
+            self.abandon_capture(true, out);
+        }
         while let Some((&older, _)) = self.collecting.range(..checkpoint).next() {
             self.abandon(older, true, out);
         }

@@ -102,12 +102,20 @@ events! {
     ChannelBlocked { attempt: AttemptId, checkpoint: CheckpointId, channel: ChannelId } = "channel-blocked",
     /// A barrier that no longer means anything was passed over (C4).
     BarrierIgnored { attempt: AttemptId, checkpoint: CheckpointId, channel: ChannelId } = "barrier-ignored",
-    /// Alignment was given up (C5, C6).
+    /// The time to align is over: the barrier overtakes from now on (E9).
+    AlignmentTimedOut { attempt: AttemptId, checkpoint: CheckpointId } = "alignment-timed-out",
+    /// Alignment or capture was given up (C5, C6).
     AlignmentAbandoned { attempt: AttemptId, checkpoint: CheckpointId } = "alignment-abandoned",
     /// The barrier left on every output channel.
     BarrierForwarded { attempt: AttemptId, checkpoint: CheckpointId } = "barrier-forwarded",
     /// The synchronous part of the snapshot is done; the bytes are being written.
     SnapshotTaken { attempt: AttemptId, checkpoint: CheckpointId } = "snapshot-taken",
+    /// The in-flight data of an unaligned or timed checkpoint is complete (E4): batches and their bytes.
+    ChannelStateCaptured { attempt: AttemptId, checkpoint: CheckpointId, batches: u32, bytes: u64 } = "channel-state-captured",
+    /// The restored in-flight data was processed and sent; new data follows (E6).
+    ChannelStateReplayed { attempt: AttemptId, checkpoint: CheckpointId, batches: u32 } = "channel-state-replayed",
+    /// The in-flight data of the restored checkpoint was left out, as the user asked (E12).
+    ChannelStateLeftOut { attempt: AttemptId, checkpoint: CheckpointId, batches: u32 } = "channel-state-left-out",
     /// The snapshot is durable.
     SnapshotWritten { attempt: AttemptId, checkpoint: CheckpointId, bytes: u64 } = "snapshot-written",
     /// The snapshot could not be written.

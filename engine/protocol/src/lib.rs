@@ -37,6 +37,7 @@ pub mod store;
 pub mod subtask;
 pub mod tamper;
 pub mod trigger;
+pub mod unaligned;
 pub mod worker;
 
 pub use ids::{

@@ -127,6 +127,17 @@ impl Barrier {
     pub fn aligned(checkpoint: CheckpointId) -> Self {
         Self { checkpoint, ..Self::default() }
     }
+
+    /// Whether and when it overtakes records. That of a savepoint never does: what it leaves is complete
+    /// without in-flight data (E10).
+    pub fn overtakes(&self) -> Alignment {
+        match self.kind {
+            CheckpointKind::Checkpoint => self.alignment,
+            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => {
+                Alignment::Aligned
+            }
+        }
+    }
 }
 
 /// What a checkpoint is taken for.

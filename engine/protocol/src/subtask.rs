@@ -3,6 +3,10 @@
 //! It composes [`crate::aligner`] and [`crate::committer`]. Rules C, D, F and K. A subtask has inputs
 //! (channels) or is a source (none); it may have a transactional sink at its tail.
 //!
+//! An unaligned or timed checkpoint leaves its snapshot unsealed at the cut: in-flight data may still be added,
+//! by input channels until their barriers, by output channels until the barrier left or overtook what was
+//! queued before it (E2, E9). Only a sealed snapshot is written, so its ack covers all of it (E4).
+//!
 //! End of input, in this engine: a subtask whose input ended stays alive and keeps taking barriers
 //! until a checkpoint that was taken after all subtasks ended is completed (N3, N4). So no checkpoint
 //! ever contains a finished subtask.
@@ -12,10 +16,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use crate::aligner::{self, Aligner};
 use crate::committer::{self, Committer};
-use crate::config::CheckpointMode;
+use crate::config::{Alignment, CheckpointMode};
 use crate::event::Event;
 use crate::ids::{AttemptId, ChannelId, CheckpointId};
 use crate::limits::SNAPSHOTS_WRITING_MAX;
@@ -28,6 +33,8 @@ pub struct Plan {
     pub attempt: AttemptId,
     /// Its input channels are `0..channels`; a source has none.
     pub channels: u32,
+    /// Those of pointwise edges: no barrier overtakes on them (E7).
+    pub pointwise: BTreeSet<ChannelId>,
     /// Whether a transactional sink is at its tail.
     pub has_sink: bool,
     /// How barriers are handled.
@@ -52,6 +59,23 @@ pub enum Input {
         /// Of which checkpoint.
         barrier: Barrier,
     },
+    /// A barrier that may overtake is in the channel, behind records that were not read yet (E1, E9). It
+    /// is told again as `Barrier`: at once on a channel that is being captured, else when it is at the head.
+    Announced {
+        /// Which channel.
+        channel: ChannelId,
+        /// Of which checkpoint.
+        barrier: Barrier,
+    },
+    /// `Closed` is in a channel that is being captured, behind records that were not read yet.
+    CloseAnnounced {
+        /// Which channel.
+        channel: ChannelId,
+    },
+    /// The forwarded barrier left on every output channel; the answer to `ForwardBarrier` of a timed one.
+    BarrierSent(CheckpointId),
+    /// A timer fired.
+    Timer(Timer),
     /// A cancel marker is at the head of a channel (C6).
     CancelMarker {
         /// Which channel.
@@ -99,6 +123,14 @@ impl fmt::Display for Input {
             Self::Barrier { channel, barrier } => {
                 write!(f, "barrier {} on {channel}", barrier.checkpoint)
             }
+            Self::Announced { channel, barrier } => {
+                write!(f, "word of barrier {} on {channel}", barrier.checkpoint)
+            }
+            Self::CloseAnnounced { channel } => write!(f, "word of the close of {channel}"),
+            Self::BarrierSent(checkpoint) => write!(f, "barrier {checkpoint} sent"),
+            Self::Timer(Timer::AlignmentTimeout(checkpoint)) => {
+                write!(f, "end of the time to align {checkpoint}")
+            }
             Self::CancelMarker { channel, checkpoint } => {
                 write!(f, "cancel marker {checkpoint} on {channel}")
             }
@@ -119,6 +151,13 @@ impl fmt::Display for Input {
     }
 }
 
+/// What a subtask may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The checkpoint has been aligning, or its barrier waiting in the output, for as long as it may (E9).
+    AlignmentTimeout(CheckpointId),
+}
+
 /// What a subtask wants done, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -126,15 +165,39 @@ pub enum Effect {
     Block(ChannelId),
     /// Read from the channel again.
     Unblock(ChannelId),
-    /// Send the barrier on every output channel, behind everything emitted so far (C8).
+    /// Send the barrier on every output channel (C8). One that overtakes goes ahead of what is queued
+    /// there, which is added to the snapshot that follows (E1, E2); any other, and every barrier on a
+    /// pointwise edge (E7), behind everything emitted so far.
     ForwardBarrier(Barrier),
+    /// The barrier waited in the output for as long as it may: from now on it overtakes as if it had been
+    /// forwarded so, and what it overtakes is added to the snapshot (E9).
+    OvertakeOutput(Barrier),
+    /// Add to the snapshot what the channel holds before its barrier, until `EndCapture` (E2).
+    CaptureInput {
+        /// Which channel.
+        channel: ChannelId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// Add nothing more of the channel (E3).
+    EndCapture {
+        /// Which channel.
+        channel: ChannelId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+    },
+    /// The snapshot's in-flight data is complete: write it (E4).
+    SealSnapshot(CheckpointId),
+    /// Give up a snapshot that is not sealed; it is not answered (E3).
+    DiscardSnapshot(CheckpointId),
     /// Send the cancel marker on every output channel (C6, F4).
     ForwardCancelMarker(CheckpointId),
     /// Pre-commit the sink's open transaction, if any, as the transaction of this checkpoint (K1). Atomic
     /// with the snapshot that follows.
     PreCommit(CheckpointId),
-    /// Take the synchronous part of the snapshot now and write it in the background. Answered by
-    /// `SnapshotDurable` or `SnapshotFailed`. It holds every transaction not known to be committed.
+    /// Take the synchronous part of the snapshot now and write it in the background: at once if the
+    /// barrier waits for its turn, else when it is sealed. Answered by `SnapshotDurable` or
+    /// `SnapshotFailed`. It holds every transaction not known to be committed.
     Snapshot(Barrier),
     /// Tell the coordinator yes; the snapshot is durable (F7).
     Ack(CheckpointId),
@@ -155,6 +218,10 @@ pub enum Effect {
         /// Why.
         cause: String,
     },
+    /// Arm a timer; an armed one is replaced.
+    Arm(Timer, Duration),
+    /// Disarm a timer; fine when it is not armed.
+    Disarm(Timer),
     /// For the trace.
     Note(Event),
 }
@@ -168,10 +235,22 @@ pub struct Subtask {
     committer: Committer,
     /// Snapshots being written in the background, and whether their checkpoint is still wanted.
     writing: BTreeMap<CheckpointId, bool>,
+    /// The snapshot to which in-flight data may still be added. One at most (E10): a newer cut gives it up.
+    unsealed: Option<Unsealed>,
+    /// Whose alignment timeout is armed.
+    timed: Option<CheckpointId>,
     /// The newest snapshot taken here, or the restored one.
     newest_snapshot: CheckpointId,
     /// Set when the input ended: the newest snapshot of that moment. Only a later one holds the end.
     ended_after: Option<CheckpointId>,
+}
+
+/// A snapshot that waits for in-flight data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Unsealed {
+    barrier: Barrier,
+    /// Whether the barrier may still be queued in the output behind data.
+    is_output_open: bool,
 }
 
 /// Where a subtask attempt is in its life.
@@ -205,9 +284,11 @@ impl Subtask {
         );
         Self {
             phase: Phase::Created,
-            aligner: Aligner::new(plan.mode, plan.channels, plan.restored),
+            aligner: Aligner::new(plan.mode, plan.channels, plan.pointwise.clone(), plan.restored),
             committer: Committer::new(plan.restored_transactions.clone()),
             writing: BTreeMap::new(),
+            unsealed: None,
+            timed: None,
             newest_snapshot,
             ended_after: None,
             plan,
@@ -254,6 +335,16 @@ impl Subtask {
             Input::Barrier { channel, barrier } => {
                 self.on_barrier(channel, barrier, effects);
             }
+            Input::Announced { channel, barrier } => self.on_announced(channel, barrier, effects),
+            Input::CloseAnnounced { channel } => {
+                self.align(Some(channel), effects, |aligner, out| {
+                    aligner.on_end_announced(channel, out);
+                });
+            }
+            Input::BarrierSent(checkpoint) => self.on_barrier_sent(checkpoint, effects),
+            Input::Timer(Timer::AlignmentTimeout(checkpoint)) => {
+                self.on_timeout(checkpoint, effects);
+            }
             Input::CancelMarker { channel, checkpoint } => {
                 self.align(Some(channel), effects, |aligner, out| {
                     aligner.on_cancel_marker(checkpoint, out);
@@ -263,6 +354,11 @@ impl Subtask {
                 self.align(Some(channel), effects, |aligner, out| aligner.on_closed(channel, out));
             }
             Input::InputEnded => self.on_input_ended(effects),
+            Input::SnapshotDurable(checkpoint) | Input::SnapshotFailed(checkpoint)
+                if self.is_unsealed(checkpoint) =>
+            {
+                stale(format!("answer to unsealed snapshot {checkpoint}"), effects);
+            }
             Input::SnapshotDurable(checkpoint) => match self.writing.remove(&checkpoint) {
                 Some(true) => effects.push(Effect::Ack(checkpoint)),
                 Some(false) => stale(format!("snapshot of aborted {checkpoint}"), effects),
@@ -303,6 +399,50 @@ impl Subtask {
                 });
                 self.decline(checkpoint, DeclineReason::NotRunning, effects);
             }
+        }
+    }
+
+    /// One that comes too early is awaited in its place, where it is declined or obeyed.
+    fn on_announced(&mut self, channel: ChannelId, barrier: Barrier, effects: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Running | Phase::Finishing => {
+                self.align(Some(channel), effects, |aligner, out| {
+                    aligner.on_announced(channel, barrier, out);
+                });
+            }
+            Phase::Created | Phase::Restoring { .. } | Phase::Stopped => {}
+        }
+    }
+
+    fn on_barrier_sent(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        match &mut self.unsealed {
+            Some(unsealed) if unsealed.barrier.checkpoint == checkpoint => {
+                unsealed.is_output_open = false;
+                self.seal(effects);
+            }
+            _ => stale(format!("barrier {checkpoint} sent, which nothing waits for"), effects),
+        }
+    }
+
+    /// The time that a checkpoint may align is over, on the clock of this subtask alone (A8). It overtakes
+    /// where it waits: at the input before the cut, in the output after it (E9).
+    fn on_timeout(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if self.timed != Some(checkpoint) {
+            stale(format!("alignment timeout of {checkpoint}"), effects);
+            return;
+        }
+        self.timed = None;
+        let attempt = self.plan.attempt;
+        effects.push(Effect::Note(Event::AlignmentTimedOut { attempt, checkpoint }));
+        if let Some(unsealed) = &mut self.unsealed
+            && unsealed.barrier.checkpoint == checkpoint
+        {
+            unsealed.barrier.alignment = Alignment::Unaligned;
+            unsealed.is_output_open = false;
+            effects.push(Effect::OvertakeOutput(unsealed.barrier));
+            self.seal(effects);
+        } else {
+            self.align(None, effects, |aligner, out| aligner.on_timeout(checkpoint, out));
         }
     }
 
@@ -361,6 +501,7 @@ impl Subtask {
 
     /// The pre-committed transaction stays: it rides with the next completed checkpoint (K7).
     fn on_aborted(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        self.discard_unsealed(checkpoint, effects);
         if let Some(is_wanted) = self.writing.get_mut(&checkpoint) {
             *is_wanted = false;
         }
@@ -379,8 +520,10 @@ impl Subtask {
         decide(&mut self.aligner, &mut decided);
         for effect in decided {
             match effect {
-                aligner::Effect::Started(checkpoint) => {
+                aligner::Effect::Started(barrier) => {
+                    let checkpoint = barrier.checkpoint;
                     effects.push(Effect::Note(Event::AlignmentStarted { attempt, checkpoint }));
+                    self.arm_timeout(barrier, effects);
                 }
                 aligner::Effect::Block { channel, checkpoint } => {
                     effects.push(Effect::Block(channel));
@@ -389,7 +532,25 @@ impl Subtask {
                 }
                 aligner::Effect::Cut(barrier) => self.on_cut(barrier, effects),
                 aligner::Effect::Unblock(channel) => effects.push(Effect::Unblock(channel)),
+                aligner::Effect::Capture { channel, checkpoint } => {
+                    if self.is_unsealed(checkpoint) {
+                        effects.push(Effect::CaptureInput { channel, checkpoint });
+                    }
+                }
+                aligner::Effect::EndCapture { channel, checkpoint } => {
+                    if self.is_unsealed(checkpoint) {
+                        effects.push(Effect::EndCapture { channel, checkpoint });
+                    }
+                }
+                aligner::Effect::AbandonCapture { checkpoint, is_subsumed } => {
+                    self.discard_unsealed(checkpoint, effects);
+                    effects.push(Effect::Note(Event::AlignmentAbandoned { attempt, checkpoint }));
+                    if is_subsumed {
+                        self.decline(checkpoint, DeclineReason::Subsumed, effects);
+                    }
+                }
                 aligner::Effect::Abandon { checkpoint, is_subsumed } => {
+                    self.disarm_timeout(checkpoint, effects);
                     effects.push(Effect::Note(Event::AlignmentAbandoned { attempt, checkpoint }));
                     if is_subsumed {
                         self.decline(checkpoint, DeclineReason::Subsumed, effects);
@@ -407,6 +568,57 @@ impl Subtask {
                 },
             }
         }
+        self.seal(effects);
+    }
+
+    fn is_unsealed(&self, checkpoint: CheckpointId) -> bool {
+        self.unsealed.is_some_and(|it| it.barrier.checkpoint == checkpoint)
+    }
+
+    /// Seals the snapshot once nothing can be added to it (E4).
+    fn seal(&mut self, effects: &mut Vec<Effect>) {
+        let is_complete = |it: &Unsealed| {
+            !it.is_output_open && self.aligner.capturing() != Some(it.barrier.checkpoint)
+        };
+        if let Some(unsealed) = self.unsealed.filter(is_complete) {
+            let checkpoint = unsealed.barrier.checkpoint;
+            self.unsealed = None;
+            self.disarm_timeout(checkpoint, effects);
+            effects.push(Effect::SealSnapshot(checkpoint));
+        }
+    }
+
+    /// Gives up the checkpoint's snapshot if it is unsealed, and its timer.
+    fn discard_unsealed(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        self.disarm_timeout(checkpoint, effects);
+        if self.is_unsealed(checkpoint) {
+            self.unsealed = None;
+            self.writing.remove(&checkpoint);
+            effects.push(Effect::DiscardSnapshot(checkpoint));
+        }
+    }
+
+    /// The first barrier or announcement starts the time (E9); a newer one takes the timer over.
+    fn arm_timeout(&mut self, barrier: Barrier, effects: &mut Vec<Effect>) {
+        let checkpoint = barrier.checkpoint;
+        let is_timed = self.plan.mode == CheckpointMode::ExactlyOnce;
+        if let Alignment::AlignedFor(time) = barrier.overtakes()
+            && is_timed
+            && self.timed != Some(checkpoint)
+        {
+            if let Some(older) = self.timed {
+                self.disarm_timeout(older, effects);
+            }
+            self.timed = Some(checkpoint);
+            effects.push(Effect::Arm(Timer::AlignmentTimeout(checkpoint), time));
+        }
+    }
+
+    fn disarm_timeout(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if self.timed == Some(checkpoint) {
+            self.timed = None;
+            effects.push(Effect::Disarm(Timer::AlignmentTimeout(checkpoint)));
+        }
     }
 
     /// The barrier leaves before the snapshot is taken, so that downstream aligns meanwhile (F2).
@@ -421,12 +633,19 @@ impl Subtask {
         // failover, where the restored transactions are committed first.
         let has_room = self.writing.len() < SNAPSHOTS_WRITING_MAX && !self.committer.is_full();
         if !has_room {
+            self.disarm_timeout(checkpoint, effects);
+            // The snapshot that would have been added to is not taken; only the capture needs to end.
+            self.aligner.on_aborted(checkpoint, &mut Vec::new());
             effects.push(Effect::ForwardCancelMarker(checkpoint));
             self.decline(checkpoint, DeclineReason::AsyncException, effects);
             return;
         }
 
         let attempt = self.plan.attempt;
+        if let Some(older) = self.unsealed.map(|it| it.barrier.checkpoint) {
+            self.discard_unsealed(older, effects);
+            self.decline(older, DeclineReason::Subsumed, effects);
+        }
         self.newest_snapshot = checkpoint;
         self.writing.insert(checkpoint, true);
         effects.push(Effect::ForwardBarrier(barrier));
@@ -437,6 +656,20 @@ impl Subtask {
         }
         effects.push(Effect::Snapshot(barrier));
         effects.push(Effect::Note(Event::SnapshotTaken { attempt, checkpoint }));
+
+        let overtakes = barrier.overtakes();
+        let may_be_added_to =
+            self.plan.mode == CheckpointMode::ExactlyOnce && overtakes != Alignment::Aligned;
+        if may_be_added_to {
+            let is_output_open = overtakes != Alignment::Unaligned;
+            self.unsealed = Some(Unsealed { barrier, is_output_open });
+            if is_output_open {
+                // A source has no barrier that could have started the time.
+                self.arm_timeout(barrier, effects);
+            } else {
+                self.disarm_timeout(checkpoint, effects);
+            }
+        }
     }
 
     /// Lets the committer decide and performs what follows when nothing is left to commit.

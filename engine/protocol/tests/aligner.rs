@@ -20,6 +20,10 @@ enum Step {
 }
 use Step::{Aborted, Barrier, Closed, Marker, Trigger};
 
+fn new(mode: CheckpointMode, channels: u32, restored: Option<CheckpointId>) -> Aligner {
+    Aligner::new(mode, channels, BTreeSet::new(), restored)
+}
+
 fn take(aligner: &mut Aligner, step: Step) -> Vec<Effect> {
     let mut effects = Vec::new();
     match step {
@@ -42,10 +46,13 @@ fn take(aligner: &mut Aligner, step: Step) -> Vec<Effect> {
 
 fn show(effect: Effect) -> String {
     match effect {
-        Effect::Started(checkpoint) => format!("started {checkpoint}"),
+        Effect::Started(barrier) => format!("started {}", barrier.checkpoint),
         Effect::Block { channel, .. } => format!("block {channel}"),
         Effect::Cut(barrier) => format!("cut {}", barrier.checkpoint),
         Effect::Unblock(channel) => format!("unblock {channel}"),
+        Effect::Capture { channel, checkpoint } => format!("capture {checkpoint} on {channel}"),
+        Effect::EndCapture { channel, checkpoint } => format!("captured {checkpoint} on {channel}"),
+        Effect::AbandonCapture { checkpoint, .. } => format!("abandon capture {checkpoint}"),
         Effect::Abandon { checkpoint, is_subsumed: true } => format!("subsume {checkpoint}"),
         Effect::Abandon { checkpoint, is_subsumed: false } => format!("abandon {checkpoint}"),
         Effect::ForwardCancelMarker(checkpoint) => format!("marker {checkpoint}"),
@@ -54,7 +61,7 @@ fn show(effect: Effect) -> String {
 }
 
 fn check(mode: CheckpointMode, channels: u32, transcript: &[(Step, &str)]) {
-    let mut aligner = Aligner::new(mode, channels, None);
+    let mut aligner = new(mode, channels, None);
     for (index, (step, expected)) in transcript.iter().enumerate() {
         let effects: Vec<_> = take(&mut aligner, *step).into_iter().map(show).collect();
         assert_eq!(effects.join(", "), *expected, "step {index}: {step:?} of {transcript:?}");
@@ -215,7 +222,7 @@ fn at_least_once_counts_barriers_without_blocking_and_the_newest_cut_forgets_the
 
 #[test]
 fn at_least_once_drops_the_oldest_count_beyond_its_bound() {
-    let mut aligner = Aligner::new(AtLeastOnce, 2, None);
+    let mut aligner = new(AtLeastOnce, 2, None);
     let max = u64::try_from(TRACKED_BARRIERS_MAX).expect("a small number");
     for checkpoint in 1..=max {
         assert_eq!(take(&mut aligner, Barrier(0, checkpoint)).len(), 1);
@@ -227,7 +234,7 @@ fn at_least_once_drops_the_oldest_count_beyond_its_bound() {
 
 #[test]
 fn a_cancelled_checkpoint_that_is_no_longer_remembered_still_does_not_start() {
-    let mut aligner = Aligner::new(ExactlyOnce, 2, None);
+    let mut aligner = new(ExactlyOnce, 2, None);
     let max = u64::try_from(REMEMBERED_CANCELLED_MAX).expect("a small number");
     for checkpoint in 1..=max + 1 {
         take(&mut aligner, Marker(checkpoint));
@@ -240,7 +247,7 @@ fn a_cancelled_checkpoint_that_is_no_longer_remembered_still_does_not_start() {
 
 #[test]
 fn barriers_up_to_the_restored_checkpoint_mean_nothing() {
-    let mut aligner = Aligner::new(ExactlyOnce, 1, Some(CheckpointId(3)));
+    let mut aligner = new(ExactlyOnce, 1, Some(CheckpointId(3)));
     assert_eq!(take(&mut aligner, Barrier(0, 3)), [Effect::Ignore(CheckpointId(3))]);
     assert_eq!(
         take(&mut aligner, Barrier(0, 4)).last(),
@@ -328,7 +335,7 @@ impl Gate {
         let count = channels.len();
         Self {
             mode,
-            aligner: Aligner::new(mode, u32::try_from(count).expect("a small number"), None),
+            aligner: new(mode, u32::try_from(count).expect("a small number"), None),
             scripts: channels.iter().map(Channel::elements).collect(),
             heads: vec![0; count],
             records: vec![0; count],
@@ -377,6 +384,9 @@ impl Gate {
                     assert!(!self.cuts.contains_key(&checkpoint.0), "{checkpoint} was cut");
                     assert!(self.told.insert(checkpoint.0), "outputs are told once");
                 }
+                Effect::Capture { .. }
+                | Effect::EndCapture { .. }
+                | Effect::AbandonCapture { .. } => panic!("an aligned barrier overtakes nothing"),
                 Effect::Started(_) | Effect::Abandon { .. } | Effect::Ignore(_) => {}
             }
         }
@@ -465,7 +475,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..80),
     ) {
         let mode = if is_exactly_once { ExactlyOnce } else { AtLeastOnce };
-        let mut aligner = Aligner::new(mode, channels, None);
+        let mut aligner = new(mode, channels, None);
         let mut newest_cut = CheckpointId(0);
         for step in steps {
             for effect in take(&mut aligner, step) {

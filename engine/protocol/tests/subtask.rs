@@ -15,6 +15,7 @@ fn plan(channels: u32, has_sink: bool) -> Plan {
     Plan {
         attempt: AttemptId { subtask: SubtaskId::new(0, 0), attempt: Attempt(1) },
         channels,
+        pointwise: BTreeSet::new(),
         has_sink,
         mode: ExactlyOnce,
         restored: None,
@@ -87,6 +88,13 @@ fn show(effect: &Effect) -> String {
         Effect::ReportEnded => "report-ended".into(),
         Effect::Finish => "finish".into(),
         Effect::Fail { cause } => format!("fail: {cause}"),
+        Effect::OvertakeOutput(_)
+        | Effect::CaptureInput { .. }
+        | Effect::EndCapture { .. }
+        | Effect::SealSnapshot(_)
+        | Effect::DiscardSnapshot(_)
+        | Effect::Arm(..)
+        | Effect::Disarm(_) => panic!("an aligned barrier overtakes nothing: {effect:?}"),
         Effect::Note(event) => format!("({})", event.name()),
     }
 }
@@ -468,6 +476,10 @@ impl Judge {
             Input::Start
             | Input::Trigger(_)
             | Input::Barrier { .. }
+            | Input::Announced { .. }
+            | Input::CloseAnnounced { .. }
+            | Input::BarrierSent(_)
+            | Input::Timer(_)
             | Input::CancelMarker { .. }
             | Input::Closed { .. }
             | Input::InputEnded
@@ -545,6 +557,13 @@ impl Judge {
             }
             Effect::Fail { .. } => self.has_stopped = true,
             Effect::Note(Event::StaleInput { what }) => assert!(!what.is_empty()),
+            Effect::OvertakeOutput(_)
+            | Effect::CaptureInput { .. }
+            | Effect::EndCapture { .. }
+            | Effect::SealSnapshot(_)
+            | Effect::DiscardSnapshot(_)
+            | Effect::Arm(..)
+            | Effect::Disarm(_) => panic!("an aligned barrier overtakes nothing: {effect:?}"),
             Effect::Decline(..) | Effect::ReportEnded | Effect::Note(_) => {}
         }
     }
@@ -632,6 +651,13 @@ impl Driver {
                 | Effect::AbortLingering
                 | Effect::Run
                 | Effect::ReportEnded
+                | Effect::OvertakeOutput(_)
+                | Effect::CaptureInput { .. }
+                | Effect::EndCapture { .. }
+                | Effect::SealSnapshot(_)
+                | Effect::DiscardSnapshot(_)
+                | Effect::Arm(..)
+                | Effect::Disarm(_)
                 | Effect::Note(_) => {}
             }
         }

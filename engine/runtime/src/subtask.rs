@@ -212,6 +212,7 @@ impl Driver {
         let plan = Plan {
             attempt: launch.attempt,
             channels,
+            pointwise: BTreeSet::new(),
             has_sink: operator.has_sink,
             mode: launch.mode,
             restored: launch.restore,
@@ -467,6 +468,15 @@ impl Driver {
                     Some(lost) => Failure { cause: format!("{cause}: {lost}"), is_fatal: true },
                     None => Failure { cause, is_fatal: false },
                 });
+            }
+            Effect::OvertakeOutput(_)
+            | Effect::CaptureInput { .. }
+            | Effect::EndCapture { .. }
+            | Effect::SealSnapshot(_)
+            | Effect::DiscardSnapshot(_)
+            | Effect::Arm(..)
+            | Effect::Disarm(_) => {
+                return Err(Failure::retryable("checkpoints can only be aligned yet"));
             }
             Effect::Note(event) => self.launch.env.emit(event).await,
         }
