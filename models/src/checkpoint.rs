@@ -615,7 +615,11 @@ impl Model for Checkpoint {
         let mut state = last.clone();
         match action {
             Action::Perform => {
+                let next = state.leader.effects.front().cloned();
                 perform(&mut state);
+                if let Some(coordinator::Effect::DeleteCheckpoint(checkpoint)) = next {
+                    self.feed_coordinator(&mut state, coordinator::Input::Deleted(checkpoint));
+                }
                 perform_what_nobody_sees(&mut state);
             }
             Action::CrashCoordinator(is_applied) => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use seawall::env::{Observer, Reaction};
-use seawall::protocol::event::{AbortReason, Event};
+use seawall::protocol::event::Event;
 use seawall::protocol::{AttemptId, CheckpointId};
 use seawall::stream::Job;
 
@@ -99,7 +99,7 @@ impl Progress {
             }
             Event::CheckpointAborted { checkpoint, reason } if reason.is_counted() => {
                 counts.failed += 1;
-                Some(format!("checkpoint {checkpoint} {}", in_words(*reason)))
+                Some(format!("checkpoint {checkpoint} {}", reason.in_words()))
             }
             Event::SnapshotFailed { attempt, checkpoint, cause } => {
                 let name = self.name(*attempt);
@@ -144,17 +144,6 @@ impl Progress {
                 notices.pop_front();
             }
         }
-    }
-}
-
-fn in_words(reason: AbortReason) -> &'static str {
-    match reason {
-        AbortReason::Expired => "expired: not every subtask acked in time",
-        AbortReason::Declined => "was declined by a subtask",
-        AbortReason::AsyncException => "failed: a snapshot could not be written",
-        AbortReason::FinalizeFailure => "failed: its manifest or record could not be written",
-        AbortReason::Subsumed => "was subsumed by a newer one",
-        AbortReason::JobFailover => "ended with its attempt",
     }
 }
 

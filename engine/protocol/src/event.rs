@@ -4,6 +4,7 @@
 //! history. A name is a contract: renaming one breaks scenario files.
 
 use alloc::string::String;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -145,36 +146,107 @@ pub enum AckAnswer {
     Discarded,
 }
 
-/// Why a trigger did not start a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum SkipReason {
-    /// Not all subtasks run (B9).
-    NotAllRequiredTasksRunning,
-    /// As many are pending as may be (B2).
-    TooManyPending,
-    /// The last completion is too recent (B3).
-    MinimumTimeBetweenCheckpoints,
-    /// A trigger is in progress (B1).
-    TriggerInProgress,
-    /// All subtasks ended and the final checkpoint is on its way.
-    FinalPending,
+macro_rules! reasons {
+    (
+        $(#[$docs:meta])* $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $text:literal: $words:literal,)*
+        }
+    ) => {
+        $(#[$docs])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Every reason, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The stable name.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The rest of a sentence about the checkpoint, for people.
+            pub fn in_words(self) -> &'static str {
+                match self { $(Self::$variant => $words,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}: it {}", self.name(), self.in_words())
+            }
+        }
+    };
 }
 
-/// Why a checkpoint was given up (S3; names from Flink's `CheckpointFailureReason`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum AbortReason {
-    /// Not all acks came within the timeout. Counted (G6).
-    Expired,
-    /// A subtask declined. Counted.
-    Declined,
-    /// A subtask could not write its snapshot. Counted.
-    AsyncException,
-    /// The manifest or the record could not be written. Counted.
-    FinalizeFailure,
-    /// A newer one completed. Not counted.
-    Subsumed,
-    /// The attempt ended. Not counted.
-    JobFailover,
+reasons! {
+    /// Why a wanted checkpoint did not begin, or not at once (S3; names from Flink's
+    /// `CheckpointFailureReason`, and names of our own for what only waits).
+    SkipReason {
+        /// No attempt runs, or it failed before the id was reserved (B9).
+        NotAllRequiredTasksRunning = "NOT_ALL_REQUIRED_TASKS_RUNNING":
+            "did not begin: not every subtask runs",
+        /// The queue of requests is full, and this one goes last (B4).
+        TooManyRequests = "TOO_MANY_CHECKPOINT_REQUESTS":
+            "did not begin: too many requests wait already",
+        /// The last completion is too recent for an automatic checkpoint (B3). It waits.
+        MinimumTimeBetweenCheckpoints = "MINIMUM_TIME_BETWEEN_CHECKPOINTS":
+            "waits: the last completion is too recent",
+        /// An automatic checkpoint comes due after the final one is wanted (B12).
+        PeriodicSchedulerShutdown = "PERIODIC_SCHEDULER_SHUTDOWN":
+            "did not begin: the final checkpoint is on its way",
+        /// The attempt failed while the request waited.
+        CoordinatorSuspend = "CHECKPOINT_COORDINATOR_SUSPEND":
+            "did not begin: the attempt failed meanwhile",
+        /// The job ended while the request waited.
+        CoordinatorShutdown = "CHECKPOINT_COORDINATOR_SHUTDOWN":
+            "did not begin: the job ended meanwhile",
+        /// As many are pending as may be (B2). It waits.
+        TooManyPending = "TOO_MANY_PENDING_CHECKPOINTS":
+            "waits: as many checkpoints are pending as may be",
+        /// More are being deleted than may be pending (B5). It waits.
+        TooManyCleaning = "TOO_MANY_CHECKPOINTS_BEING_CLEANED":
+            "waits: old checkpoints are still being deleted",
+        /// A trigger is in progress (B1). It waits.
+        TriggerInProgress = "TRIGGER_IN_PROGRESS":
+            "waits: another checkpoint is about to begin",
+    }
+}
+
+reasons! {
+    /// Why a checkpoint was given up (S3; names from Flink's `CheckpointFailureReason`).
+    AbortReason {
+        /// Not all acks came within the timeout. Counted (G6).
+        Expired = "CHECKPOINT_EXPIRED": "expired: not every subtask acked in time",
+        /// A subtask declined for a reason of its own. Counted.
+        Declined = "CHECKPOINT_DECLINED": "was declined by a subtask",
+        /// A subtask could not write its snapshot. Counted.
+        AsyncException = "CHECKPOINT_ASYNC_EXCEPTION":
+            "failed: a snapshot could not be written",
+        /// The manifest or the record could not be written. Counted.
+        FinalizeFailure = "FINALIZE_CHECKPOINT_FAILURE":
+            "failed: its manifest or record could not be written",
+        /// A newer one completed. Not counted.
+        Subsumed = "CHECKPOINT_SUBSUMED": "was subsumed by a newer one",
+        /// A newer barrier reached a subtask before this one had aligned (C5). Not counted.
+        DeclinedSubsumed = "CHECKPOINT_DECLINED_SUBSUMED":
+            "was declined: a newer barrier overtook it at a subtask",
+        /// A barrier reached a subtask that was not running yet (F8). Not counted.
+        DeclinedTaskNotReady = "CHECKPOINT_DECLINED_TASK_NOT_READY":
+            "was declined: a subtask does not run yet",
+        /// A subtask that takes part does not run any more: its attempt failed. Not counted.
+        TaskFailure = "TASK_FAILURE": "ended: a subtask that had not acked failed",
+        /// The attempt failed and another one follows. Not counted.
+        JobFailover = "JOB_FAILOVER_REGION": "ended with its attempt",
+        /// The attempt failed in a way that no other attempt can mend. Not counted.
+        JobFailure = "JOB_FAILURE": "ended with its job, which failed",
+        /// The job was cancelled or finished. Not counted.
+        CoordinatorShutdown = "CHECKPOINT_COORDINATOR_SHUTDOWN": "ended with its job",
+    }
 }
 
 impl AbortReason {
@@ -182,7 +254,13 @@ impl AbortReason {
     pub fn is_counted(self) -> bool {
         match self {
             Self::Expired | Self::Declined | Self::AsyncException | Self::FinalizeFailure => true,
-            Self::Subsumed | Self::JobFailover => false,
+            Self::Subsumed
+            | Self::DeclinedSubsumed
+            | Self::DeclinedTaskNotReady
+            | Self::TaskFailure
+            | Self::JobFailover
+            | Self::JobFailure
+            | Self::CoordinatorShutdown => false,
         }
     }
 }

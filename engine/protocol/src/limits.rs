@@ -4,6 +4,8 @@ use core::time::Duration;
 
 /// Checkpoints that may be pending at once; `max-concurrent` is configured below this.
 pub const PENDING_CHECKPOINTS_MAX: usize = 8;
+/// Requests for a checkpoint that may wait; beyond that the last one is refused (B4).
+pub const WAITING_REQUESTS_MAX: usize = 1000;
 /// Expired or aborted checkpoint ids remembered to classify late acks (G4).
 pub const REMEMBERED_ABORTED_MAX: usize = 16;
 /// Checkpoint ids an at-least-once aligner counts at once; the oldest is dropped (D2).

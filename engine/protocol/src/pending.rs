@@ -10,10 +10,13 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use crate::coordinator::RequestId;
 use crate::event::{AbortReason, AckAnswer};
 use crate::ids::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use crate::limits::{PENDING_CHECKPOINTS_MAX, REMEMBERED_ABORTED_MAX};
+use crate::message::CheckpointKind;
 use crate::record::SnapshotHandle;
+use crate::trigger::Wanted;
 
 /// Every pending checkpoint of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,6 +34,10 @@ pub struct Pending {
     pub attempt: Attempt,
     /// Whether it was triggered after all subtasks ended.
     pub is_final: bool,
+    /// What it is taken for.
+    pub kind: CheckpointKind,
+    /// Who waits for its end.
+    pub request: Option<RequestId>,
     /// Subtasks that have not acked.
     awaited: BTreeSet<SubtaskId>,
     snapshots: BTreeMap<SubtaskId, SnapshotHandle>,
@@ -80,6 +87,8 @@ pub struct Aborted {
     pub attempt: Attempt,
     /// Whether it was a final checkpoint.
     pub is_final: bool,
+    /// Who waits for its end.
+    pub request: Option<RequestId>,
     /// Whether its files can be deleted now; otherwise when the manifest's answer comes.
     pub is_deletable: bool,
     /// The failure budget is spent: the attempt must fail (G6).
@@ -122,15 +131,23 @@ impl PendingCheckpoints {
         checkpoint: CheckpointId,
         attempt: Attempt,
         subtasks: impl IntoIterator<Item = SubtaskId>,
-        is_final: bool,
+        wanted: Wanted,
     ) {
         assert!(self.pending.len() < PENDING_CHECKPOINTS_MAX, "too many pending");
         let newest = self.pending.last_key_value().map(|(id, _)| *id);
         assert!(newest < Some(checkpoint), "checkpoint {checkpoint} begins after {newest:?}");
         let awaited: BTreeSet<SubtaskId> = subtasks.into_iter().collect();
         assert!(!awaited.is_empty(), "checkpoint {checkpoint} of no subtask");
-        let (snapshots, phase) = (BTreeMap::new(), Phase::Collecting);
-        self.pending.insert(checkpoint, Pending { attempt, is_final, awaited, snapshots, phase });
+        let pending = Pending {
+            attempt,
+            is_final: wanted.is_final(),
+            kind: wanted.kind,
+            request: wanted.request,
+            awaited,
+            snapshots: BTreeMap::new(),
+            phase: Phase::Collecting,
+        };
+        self.pending.insert(checkpoint, pending);
     }
 
     /// A subtask's snapshot is durable. Total: any checkpoint, any attempt, any number of times (G1).
@@ -176,6 +193,13 @@ impl PendingCheckpoints {
         })
     }
 
+    /// Whether the checkpoint still awaits the ack of this subtask's attempt.
+    pub fn is_awaited(&self, checkpoint: CheckpointId, by: AttemptId) -> bool {
+        self.pending
+            .get(&checkpoint)
+            .is_some_and(|it| it.attempt == by.attempt && it.awaited.contains(&by.subtask))
+    }
+
     /// The manifest was written, or could not be.
     pub fn on_manifest_answer(&mut self, checkpoint: CheckpointId) -> ManifestAnswer {
         if let Some(pending) =
@@ -216,8 +240,11 @@ impl PendingCheckpoints {
         Some(Aborted {
             attempt: pending.attempt,
             is_final: pending.is_final,
+            request: pending.request,
             is_deletable: !is_manifest_in_flight,
-            is_budget_spent: self.budget.on_abort(checkpoint, reason),
+            // A savepoint that fails says nothing about recovery (G7).
+            is_budget_spent: pending.kind == CheckpointKind::Checkpoint
+                && self.budget.on_abort(checkpoint, reason),
         })
     }
 }

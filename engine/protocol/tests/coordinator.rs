@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::{
-    Coordinator, Effect, Input, JobPlan, Outcome, SubtaskPlan, Timer, WriteId,
+    Coordinator, Effect, Input, JobPlan, Outcome, Request, RequestId, SubtaskPlan, Timer, WriteId,
 };
 use seawall_protocol::event::Event;
 use seawall_protocol::message::{DeclineReason, Order, ToCoordinator, ToWorker};
@@ -56,6 +56,7 @@ enum Action {
     /// `true`: the failed write took effect.
     PersistFails(bool),
     Manifest(CheckpointId, bool),
+    Deleted(CheckpointId),
     Fire(Timer),
     Connect(WorkerId),
     Break(WorkerId),
@@ -73,6 +74,8 @@ struct World {
     /// The last write of this leader failed and was not resolved.
     in_doubt: bool,
     manifests: BTreeSet<CheckpointId>,
+    /// Deletions that were not answered.
+    deleting: BTreeSet<CheckpointId>,
     timers: BTreeSet<Timer>,
     workers: BTreeMap<WorkerId, MiniWorker>,
     triggered: BTreeMap<CheckpointId, (Attempt, BTreeSet<SubtaskId>)>,
@@ -102,6 +105,7 @@ impl World {
             outstanding: None,
             in_doubt: false,
             manifests: BTreeSet::new(),
+            deleting: BTreeSet::new(),
             timers: BTreeSet::new(),
             workers: WORKERS.iter().map(|it| (*it, MiniWorker::default())).collect(),
             triggered: BTreeMap::new(),
@@ -146,7 +150,7 @@ impl World {
                     assert!(!record.retained.contains(checkpoint), "{checkpoint} is referenced");
                 }
                 self.deleted.insert(*checkpoint);
-                self.files.remove(checkpoint);
+                assert!(self.deleting.insert(*checkpoint), "{checkpoint} is being deleted");
             }
             Effect::Arm(timer, delay) => {
                 assert!(delay.least <= delay.most, "{delay:?}");
@@ -299,6 +303,11 @@ impl World {
                     Input::ManifestFailed(checkpoint)
                 });
             }
+            Action::Deleted(checkpoint) => {
+                self.deleting.remove(&checkpoint);
+                self.files.remove(&checkpoint);
+                self.input(Input::Deleted(checkpoint));
+            }
             Action::Fire(timer) => {
                 self.timers.remove(&timer);
                 self.input(Input::Timer(timer));
@@ -356,6 +365,7 @@ impl World {
                 }
                 self.in_doubt = false;
                 self.manifests.clear();
+                self.deleting.clear();
                 self.timers.clear();
                 self.triggered.clear();
                 self.late.clear();
@@ -381,6 +391,7 @@ impl World {
             actions.push(Action::PersistOk);
         }
         actions.extend(self.manifests.iter().map(|it| Action::Manifest(*it, true)));
+        actions.extend(self.deleting.iter().map(|it| Action::Deleted(*it)));
         for (worker, mini) in &self.workers {
             if mini.session.is_none() {
                 actions.push(Action::Connect(*worker));
@@ -571,6 +582,7 @@ fn garbage() -> impl Strategy<Value = Input> {
         (0..3_u64).prop_map(|it| Input::RecordFailed(WriteId(1_000_000 + it))),
         (1_000..1_003_u64).prop_map(|it| Input::ManifestWritten(CheckpointId(it))),
         (1_000..1_003_u64).prop_map(|it| Input::ManifestFailed(CheckpointId(it))),
+        (1_000..1_003_u64).prop_map(|it| Input::Deleted(CheckpointId(it))),
         any_timer().prop_map(Input::Timer),
         Just(Input::Recovered(StoreRecord::fresh(JobId(1)))),
     ]
@@ -605,6 +617,7 @@ proptest! {
         prop_assert_eq!(world.outcome.clone(), Some(Outcome::Result(JobResult::Finished)));
         prop_assert_eq!(world.register.result, Some(JobResult::Finished));
         let retained = world.register.retained.iter().copied().collect();
+        world.files.retain(|it| !world.deleting.contains(it)); // They end with the leader.
         prop_assert_eq!(world.files, retained, "every file is referenced (T7, T8)");
     }
 
@@ -697,6 +710,7 @@ fn anything() -> impl Strategy<Value = Input> {
         1 => (0..30_u64).prop_map(|it| Input::RecordFailed(WriteId(it))),
         1 => (0..6_u64).prop_map(|it| Input::ManifestWritten(CheckpointId(it))),
         1 => (0..6_u64).prop_map(|it| Input::ManifestFailed(CheckpointId(it))),
+        1 => (0..6_u64).prop_map(|it| Input::Deleted(CheckpointId(it))),
         3 => any_timer().prop_map(Input::Timer),
         1 => (1..3_u32, 1..3_u64).prop_map(|(worker, session)| Input::Disconnected {
             worker: WorkerId(worker),
@@ -1036,7 +1050,10 @@ fn a_manifest_that_appears_after_its_checkpoint_expired_is_deleted() {
         ],
     );
     script.check(Input::ManifestWritten(CheckpointId(1)), &["stale-input", "delete 1"]);
-    script.says(1, ack(source(1), CheckpointId(1)), &["ack-ignored", "delete 1"]);
+    // What arrives during the deletion is deleted after it.
+    script.says(1, ack(source(1), CheckpointId(1)), &["ack-ignored"]);
+    script.check(Input::Deleted(CheckpointId(1)), &["delete 1"]);
+    script.check(Input::Deleted(CheckpointId(1)), &[]);
 }
 
 #[test]
@@ -1069,4 +1086,113 @@ fn a_final_checkpoint_that_was_given_up_is_taken_again_and_only_one_at_a_time() 
         "worker-1 Trigger",
         "checkpoint-triggered",
     ]);
+}
+
+fn request(id: u64, request: Request) -> Input {
+    Input::Requested { id: RequestId(id), request }
+}
+
+// Rules: B4, H1
+#[test]
+fn a_manual_checkpoint_is_answered_when_its_record_is_durable_and_not_before() {
+    let mut script = running();
+    script.check(request(7, Request::Checkpoint), &["persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script.says(1, ack(source(1), CheckpointId(1)), &["snapshot-acked"]);
+    script.says(
+        2,
+        ack(sink(1), CheckpointId(1)),
+        &["snapshot-acked", "checkpoint-acknowledged", "write-manifest 1"],
+    );
+    script.check(Input::ManifestWritten(CheckpointId(1)), &["manifest-written", "persist"]);
+    script.persisted(&[
+        "disarm CheckpointExpires(CheckpointId(1))",
+        "checkpoint-completed",
+        "answer Completed(CheckpointId(1))",
+        "worker-1 Completed",
+        "worker-2 Completed",
+    ]);
+}
+
+// Rules: B4, B9, G5
+#[test]
+fn a_manual_checkpoint_that_is_given_up_or_never_begins_is_answered_with_the_reason() {
+    let mut plan = two_workers();
+    plan.checkpoint.tolerable_failures = 1;
+    let mut script = running_with(plan);
+    script.check(request(1, Request::Checkpoint), &["persist"]);
+    script.check(request(2, Request::Checkpoint), &[]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    let failed =
+        ToCoordinator::Failed { attempt: sink(1), cause: "disk".to_string(), fatal: false };
+    script.says(
+        2,
+        failed,
+        &[
+            "attempt-failed",
+            "disarm Trigger",
+            "trigger-skipped",
+            "answer Refused(\"CHECKPOINT_COORDINATOR_SUSPEND: it did not begin: the attempt failed \
+             meanwhile\")",
+            "disarm CheckpointExpires(CheckpointId(1))",
+            "checkpoint-aborted",
+            "answer Aborted(CheckpointId(1), TaskFailure)",
+            "delete 1",
+            "worker-1 Cancel",
+            "arm CancelExpires(Attempt(1))",
+        ],
+    );
+    script.check(
+        request(3, Request::Checkpoint),
+        &[
+            "trigger-skipped",
+            "answer Refused(\"NOT_ALL_REQUIRED_TASKS_RUNNING: it did not begin: not every subtask \
+             runs\")",
+        ],
+    );
+}
+
+// Rules: B5
+#[test]
+fn the_next_checkpoint_waits_until_enough_of_the_old_ones_are_deleted() {
+    let mut script = Script::new(two_workers());
+    let retained = vec![CheckpointId(4)];
+    let found =
+        StoreRecord { retained, next_checkpoint: CheckpointId(5), ..StoreRecord::fresh(JobId(1)) };
+    script.check(Input::Recovered(found), &["persist"]);
+    script.persisted(&[
+        "coordinator-started",
+        "delete 1",
+        "delete 2",
+        "delete 3",
+        "arm Heartbeat",
+        "waiting-for-slots",
+    ]);
+    for (worker, what) in [(1, "waiting-for-slots"), (2, "persist")] {
+        let registered = [
+            format!("worker-{worker} Registered"),
+            "worker-registered".to_string(),
+            format!("arm WorkerSilent(WorkerId({worker}))"),
+        ];
+        let expected: Vec<_> = registered.iter().map(String::as_str).chain([what]).collect();
+        script.says(worker, register(worker), &expected);
+    }
+    script.persisted(&["worker-1 Deploy", "worker-2 Deploy", "attempt-deployed"]);
+    script.says(2, ToCoordinator::Ready(sink(1)), &[]);
+    script.says(
+        1,
+        ToCoordinator::Ready(source(1)),
+        &["worker-1 Start", "worker-2 Start", "attempt-started", "arm Trigger"],
+    );
+    script.check(request(1, Request::Checkpoint), &[]);
+    script.check(Input::Deleted(CheckpointId(1)), &[]);
+    script.check(Input::Deleted(CheckpointId(3)), &["persist"]);
 }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use seawall_protocol::coordinator::RequestId;
 use seawall_protocol::event::{AbortReason, AckAnswer};
+use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::pending::{FailureBudget, ManifestAnswer, PendingCheckpoints};
 use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::trigger::{Rank, Wanted};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 
 const SUBTASKS: u32 = 3;
@@ -23,14 +26,7 @@ fn subtasks() -> impl Iterator<Item = SubtaskId> {
 }
 
 fn any_reason() -> impl Strategy<Value = AbortReason> {
-    prop::sample::select(vec![
-        AbortReason::Expired,
-        AbortReason::Declined,
-        AbortReason::AsyncException,
-        AbortReason::FinalizeFailure,
-        AbortReason::Subsumed,
-        AbortReason::JobFailover,
-    ])
+    prop::sample::select(AbortReason::ALL)
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +50,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    // Rules: G1, G2, G8
     #[test]
     fn an_ack_is_answered_in_every_state_and_the_last_one_alone_writes_the_manifest(
         steps in prop::collection::vec(any_step(), 0..200),
@@ -66,7 +63,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Begin if acked.len() < 4 => {
-                    pending.begin(CheckpointId(next), Attempt(1), subtasks(), false);
+                    pending.begin(CheckpointId(next), Attempt(1), subtasks(), Wanted::periodic());
                     acked.insert(next, BTreeSet::new());
                     next += 1;
                 }
@@ -114,6 +111,7 @@ proptest! {
         }
     }
 
+    // Rules: G6
     #[test]
     fn the_budget_counts_each_counted_failure_since_the_last_success_once(
         tolerable in 0..4_u32,
@@ -139,10 +137,11 @@ proptest! {
     }
 }
 
+// Rules: G1, G4
 #[test]
 fn a_late_ack_of_an_expired_checkpoint_is_answered_and_its_files_are_left_over() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(1), subtasks(), false);
+    pending.begin(CheckpointId(1), Attempt(1), subtasks(), Wanted::periodic());
     assert!(pending.abort(CheckpointId(1), AbortReason::Expired).is_some());
     let late = pending.on_ack(CheckpointId(1), by(0, 1), snapshot(by(0, 1)));
     assert_eq!((late.answer, late.is_left_over), (AckAnswer::Discarded, true));
@@ -150,18 +149,20 @@ fn a_late_ack_of_an_expired_checkpoint_is_answered_and_its_files_are_left_over()
     assert_eq!((unknown.answer, unknown.is_left_over), (AckAnswer::Discarded, false));
 }
 
+// Rules: G1, A4
 #[test]
 fn an_ack_with_the_snapshot_of_another_attempt_does_not_count() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(2), subtasks(), false);
+    pending.begin(CheckpointId(1), Attempt(2), subtasks(), Wanted::periodic());
     let got = pending.on_ack(CheckpointId(1), by(0, 2), snapshot(by(0, 1)));
     assert_eq!(got.answer, AckAnswer::Unknown);
 }
 
+// Rules: G3, G8
 #[test]
 fn a_decline_after_the_last_ack_changes_nothing() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(1), subtasks(), false);
+    pending.begin(CheckpointId(1), Attempt(1), subtasks(), Wanted::periodic());
     assert!(pending.on_decline(CheckpointId(1), by(0, 1)));
     assert!(!pending.on_decline(CheckpointId(1), by(0, 2)), "another attempt");
     assert!(!pending.on_decline(CheckpointId(1), by(SUBTASKS, 1)), "another subtask");
@@ -169,4 +170,34 @@ fn a_decline_after_the_last_ack_changes_nothing() {
         pending.on_ack(CheckpointId(1), by(index, 1), snapshot(by(index, 1)));
     }
     assert!(!pending.on_decline(CheckpointId(1), by(0, 1)));
+}
+
+// Rules: G7
+#[test]
+fn a_savepoint_that_fails_never_counts() {
+    for (kind, is_spent) in [
+        (CheckpointKind::Checkpoint, true),
+        (CheckpointKind::Savepoint, false),
+        (CheckpointKind::StopWithSavepoint { drain: false }, false),
+    ] {
+        let mut pending = PendingCheckpoints::new(0, CheckpointId(0));
+        let wanted = Wanted::new(Rank::Savepoint, kind, Some(RequestId(1)));
+        pending.begin(CheckpointId(1), Attempt(1), subtasks(), wanted);
+        let aborted = pending.abort(CheckpointId(1), AbortReason::Expired).expect("it is pending");
+        assert_eq!(aborted.is_budget_spent, is_spent, "{kind:?}");
+        assert_eq!(aborted.request, Some(RequestId(1)));
+    }
+}
+
+// Rules: G6
+#[test]
+fn the_counted_reasons_are_those_of_flink() {
+    let counted = AbortReason::ALL.iter().filter(|it| it.is_counted()).map(|it| it.name());
+    let expected = [
+        "CHECKPOINT_EXPIRED",
+        "CHECKPOINT_DECLINED",
+        "CHECKPOINT_ASYNC_EXCEPTION",
+        "FINALIZE_CHECKPOINT_FAILURE",
+    ];
+    assert_eq!(counted.collect::<Vec<_>>(), expected);
 }

@@ -330,7 +330,7 @@ impl Shell {
             Effect::DeleteCheckpoint(checkpoint) => self.answer_later(|storage| async move {
                 // What stays is removed at the next start (H6).
                 let _ = inspect::delete(&storage, checkpoint).await;
-                None
+                Some(Input::Deleted(checkpoint))
             }),
             Effect::Arm(timer, delay) => {
                 let duration = self.draw(delay);

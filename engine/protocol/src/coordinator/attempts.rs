@@ -5,10 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
-use crate::event::{AbortReason, Event};
+use crate::event::{AbortReason, Event, SkipReason};
 use crate::execution::{Execution, Phase, Status, slots_needed};
 use crate::failover::Decision;
-use crate::ids::{Attempt, AttemptId, WorkerId};
+use crate::ids::{Attempt, AttemptId, CheckpointId, WorkerId};
 use crate::limits::CANCEL_TIMEOUT;
 use crate::message::{Deployment, Order};
 use crate::store::Purpose;
@@ -106,7 +106,9 @@ impl Coordinator {
             return stale(format!("failure of {by}"), effects);
         };
         *execution.live_status(worker, by).expect("it is live") = Status::Stopped;
-        self.fail_attempt(format!("{by} failed: {cause}"), is_fatal, effects);
+        let unacked = self.pending.ids();
+        let unacked = unacked.into_iter().filter(|it| self.pending.is_awaited(*it, by)).collect();
+        self.cancel_attempt(format!("{by} failed: {cause}"), is_fatal, unacked, effects);
     }
 
     /// The subtask's execution and status, when the report is about a live subtask of this attempt.
@@ -141,6 +143,17 @@ impl Coordinator {
         is_fatal: bool,
         effects: &mut Vec<Effect>,
     ) {
+        self.cancel_attempt(cause, is_fatal, Vec::new(), effects);
+    }
+
+    /// `unacked` are the pending checkpoints that the failed subtask had not acked.
+    fn cancel_attempt(
+        &mut self,
+        cause: String,
+        is_fatal: bool,
+        unacked: Vec<CheckpointId>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Job::Live(execution) = &mut self.job else { return };
         let attempt = execution.attempt;
         if let Phase::Cancelling { cause: first, is_fatal: was_fatal } = &mut execution.phase {
@@ -155,12 +168,16 @@ impl Coordinator {
         let live_workers = execution.live_workers();
         effects.push(Effect::Note(Event::AttemptFailed { attempt, cause }));
         if was_started {
-            self.trigger.stop(effects);
+            self.trigger.stop(SkipReason::CoordinatorSuspend, effects);
             self.failover.on_failing(attempt, effects);
         }
         self.store.withdraw(Purpose::Reserve);
+        for checkpoint in unacked {
+            self.abort(checkpoint, AbortReason::TaskFailure, effects);
+        }
+        let reason = if is_fatal { AbortReason::JobFailure } else { AbortReason::JobFailover };
         for checkpoint in self.pending.ids() {
-            self.abort(checkpoint, AbortReason::JobFailover, effects);
+            self.abort(checkpoint, reason, effects);
         }
         for worker in live_workers {
             self.send(worker, Order::Cancel(attempt), effects);

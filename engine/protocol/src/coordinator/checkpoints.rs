@@ -3,19 +3,20 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::{Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
+use super::{Answer, Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
 use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
 use crate::ids::{AttemptId, CheckpointId};
 use crate::limits::RECORD_RETRY_PAUSE;
-use crate::message::{Barrier, CheckpointKind, DeclineReason, Order};
+use crate::message::{Barrier, DeclineReason, Order};
 use crate::pending::ManifestAnswer;
 use crate::record::SnapshotHandle;
 use crate::store::{Failed, Persisted, Purpose};
+use crate::trigger::Load;
 
 impl Coordinator {
     pub(super) fn on_reserved(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
-        let Some(is_final) = self.trigger.on_reserved() else {
+        let Some(wanted) = self.trigger.on_reserved() else {
             let reason = SkipReason::NotAllRequiredTasksRunning;
             return effects.push(Effect::Note(Event::TriggerSkipped { reason }));
         };
@@ -25,11 +26,11 @@ impl Coordinator {
         assert!(execution.phase == Phase::Running, "triggered in {:?}", execution.phase);
         let attempt = execution.attempt;
         let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
-        self.pending.begin(checkpoint, attempt, subtasks, is_final);
+        self.pending.begin(checkpoint, attempt, subtasks, wanted);
         let timeout = Delay::exactly(self.plan.checkpoint.timeout);
         effects.push(Effect::Arm(Timer::CheckpointExpires(checkpoint), timeout));
         let sources = self.plan.subtasks.iter().filter(|it| it.is_source).map(|it| it.subtask);
-        let kind = CheckpointKind::Checkpoint;
+        let (is_final, kind) = (wanted.is_final(), wanted.kind);
         let barrier = Barrier { checkpoint, kind, alignment: self.plan.checkpoint.alignment };
         for worker in execution.workers_of(sources) {
             self.send(worker, Order::Trigger { attempt, barrier }, effects);
@@ -54,7 +55,7 @@ impl Coordinator {
             }
         }
         if acked.is_left_over && !self.store.is_uncertain(checkpoint) {
-            effects.push(Effect::DeleteCheckpoint(checkpoint));
+            self.delete(checkpoint, effects);
         }
         if let Some(snapshots) = acked.manifest {
             effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
@@ -73,9 +74,9 @@ impl Coordinator {
             return stale(format!("decline of checkpoint {checkpoint} by {by}"), effects);
         }
         let reason = match reason {
-            DeclineReason::Subsumed => AbortReason::Subsumed,
+            DeclineReason::Subsumed => AbortReason::DeclinedSubsumed,
             DeclineReason::AsyncException => AbortReason::AsyncException,
-            DeclineReason::NotRunning => AbortReason::Declined,
+            DeclineReason::NotRunning => AbortReason::DeclinedTaskNotReady,
         };
         self.abort(checkpoint, reason, effects);
     }
@@ -96,7 +97,7 @@ impl Coordinator {
             }
             ManifestAnswer::GivenUp => {
                 stale(format!("manifest of checkpoint {checkpoint}, which was given up"), effects);
-                effects.push(Effect::DeleteCheckpoint(checkpoint));
+                self.delete(checkpoint, effects);
             }
             ManifestAnswer::Unknown => {
                 stale(format!("manifest of checkpoint {checkpoint}"), effects);
@@ -112,7 +113,7 @@ impl Coordinator {
             Persisted::Published { checkpoint, removed } => {
                 self.on_completed(checkpoint, removed, effects);
             }
-            Persisted::Retracted(checkpoint) => effects.push(Effect::DeleteCheckpoint(checkpoint)),
+            Persisted::Retracted(checkpoint) => self.delete(checkpoint, effects),
             Persisted::Finished(result) => {
                 effects.push(Effect::Note(Event::JobFinished));
                 self.stop(Outcome::Result(result), effects);
@@ -130,6 +131,9 @@ impl Coordinator {
         let completed = self.pending.on_published(checkpoint);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointCompleted { checkpoint }));
+        if let Some(id) = completed.request {
+            effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) });
+        }
         for lower in self.pending.ids().into_iter().filter(|it| *it < checkpoint) {
             self.abort(lower, AbortReason::Subsumed, effects);
         }
@@ -147,12 +151,12 @@ impl Coordinator {
             }
             self.trigger.on_completed(effects);
             if is_final {
-                self.trigger.stop(effects);
+                self.trigger.stop(SkipReason::CoordinatorShutdown, effects);
             }
         }
         for checkpoint in removed {
             effects.push(Effect::Note(Event::CheckpointSubsumed { checkpoint }));
-            effects.push(Effect::DeleteCheckpoint(checkpoint));
+            self.delete(checkpoint, effects);
         }
     }
 
@@ -181,6 +185,10 @@ impl Coordinator {
         let Some(aborted) = self.pending.abort(checkpoint, reason) else { return };
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
+        if let Some(id) = aborted.request {
+            let answer = Answer::Aborted(checkpoint, reason);
+            effects.push(Effect::Answer { id, answer });
+        }
         let attempt = aborted.attempt;
         if let Some(execution) = self.execution().filter(|it| it.phase == Phase::Running) {
             for worker in execution.workers() {
@@ -188,25 +196,39 @@ impl Coordinator {
             }
         }
         if aborted.is_deletable && !self.store.is_uncertain(checkpoint) {
-            effects.push(Effect::DeleteCheckpoint(checkpoint));
+            self.delete(checkpoint, effects);
         }
         if aborted.is_final {
-            self.trigger.on_final_aborted();
+            self.trigger.on_final_aborted(effects);
         }
         if aborted.is_budget_spent {
-            let cause = format!("checkpoint {checkpoint} {}", in_words(reason));
+            let cause = format!("checkpoint {checkpoint} {}", reason.in_words());
             self.fail_attempt(cause, false, effects);
         }
     }
-}
 
-fn in_words(reason: AbortReason) -> &'static str {
-    match reason {
-        AbortReason::Expired => "expired: not every subtask acked in time",
-        AbortReason::Declined => "was declined: a subtask does not run",
-        AbortReason::AsyncException => "was declined: a snapshot could not be written",
-        AbortReason::FinalizeFailure => "could not be finalized: its manifest or record failed",
-        AbortReason::Subsumed => "was subsumed",
-        AbortReason::JobFailover => "ended with its attempt",
+    /// Has the files of a checkpoint deleted. While that goes on a second wish waits for the answer of
+    /// the first: what was written meanwhile is deleted then.
+    pub(super) fn delete(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if let Some(is_wanted_again) = self.cleaning.get_mut(&checkpoint) {
+            *is_wanted_again = true;
+        } else {
+            self.cleaning.insert(checkpoint, false);
+            effects.push(Effect::DeleteCheckpoint(checkpoint));
+        }
+    }
+
+    /// The deletion is over, whether it did all or not (H6): what stays is removed by the next leader.
+    pub(super) fn on_deleted(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        match self.cleaning.remove(&checkpoint) {
+            Some(true) => self.delete(checkpoint, effects),
+            Some(false) => {}
+            None => stale(format!("deletion of checkpoint {checkpoint}"), effects),
+        }
+    }
+
+    /// What the trigger must know of the rest (B2, B5).
+    pub(super) fn load(&self) -> Load {
+        Load { pending: self.pending.len(), cleaning: self.cleaning.len() }
     }
 }

@@ -90,6 +90,8 @@ pub enum Input {
     ManifestWritten(CheckpointId),
     /// The manifest could not be written.
     ManifestFailed(CheckpointId),
+    /// The deletion of the checkpoint's files is over, whether all of them are gone or not (H6).
+    Deleted(CheckpointId),
     /// A person or a program asks for something. Answered by exactly one `Answer` in the end, unless the
     /// leadership ends first.
     Requested {
@@ -196,7 +198,8 @@ pub enum Effect {
         /// Its snapshots, ascending by subtask.
         snapshots: Vec<SnapshotHandle>,
     },
-    /// Delete every file of the checkpoint; a failure is noted, never fails the job (H6).
+    /// Delete every file of the checkpoint. Answered by `Deleted` in any case: a failure never fails the
+    /// job (H6).
     DeleteCheckpoint(CheckpointId),
     /// Arm the timer.
     Arm(Timer, Delay),
@@ -250,6 +253,8 @@ pub struct Coordinator {
     job: Job,
     trigger: Trigger,
     pending: PendingCheckpoints,
+    /// Checkpoints whose files are being deleted, and whether that is wanted once more (B5).
+    cleaning: BTreeMap<CheckpointId, bool>,
     failover: Failover,
     /// The numbers last noted as `waiting-for-slots`.
     noted_slots: Option<(u32, u32)>,
@@ -300,6 +305,7 @@ impl Coordinator {
                 plan.checkpoint.tolerable_failures,
                 CheckpointId::default(),
             ),
+            cleaning: BTreeMap::new(),
             failover: Failover::new(plan.restart.clone()),
             noted_slots: None,
             plan,
@@ -333,6 +339,7 @@ impl Coordinator {
             },
             Input::ManifestWritten(checkpoint) => self.on_manifest(checkpoint, true, effects),
             Input::ManifestFailed(checkpoint) => self.on_manifest(checkpoint, false, effects),
+            Input::Deleted(checkpoint) => self.on_deleted(checkpoint, effects),
             Input::Requested { id, request } => self.on_requested(id, request, effects),
             Input::Timer(timer) => self.on_timer(timer, effects),
         }
@@ -433,12 +440,12 @@ impl Coordinator {
 
     /// Ids that were used and are not retained belong to no checkpoint. Older leaders may have died
     /// between the record and the deletion (H6); only the newest ids are tried.
-    fn delete_what_earlier_leaders_left(&self, effects: &mut Vec<Effect>) {
+    fn delete_what_earlier_leaders_left(&mut self, effects: &mut Vec<Effect>) {
         let next = self.store.durable().next_checkpoint.0;
         let oldest = next.saturating_sub(REMEMBERED_ABORTED_MAX as u64).max(1);
         for checkpoint in (oldest..next).map(CheckpointId) {
             if !self.store.durable().retained.contains(&checkpoint) {
-                effects.push(Effect::DeleteCheckpoint(checkpoint));
+                self.delete(checkpoint, effects);
             }
         }
     }
@@ -452,7 +459,7 @@ impl Coordinator {
 
     fn on_timer(&mut self, timer: Timer, effects: &mut Vec<Effect>) {
         match timer {
-            Timer::Trigger => self.trigger.on_trigger_timer(self.pending.len(), effects),
+            Timer::Trigger => self.trigger.on_trigger_timer(self.load(), effects),
             Timer::MinPause => self.trigger.on_pause_timer(effects),
             Timer::CheckpointExpires(checkpoint) => {
                 if self.pending.get(checkpoint).is_none() || self.store.is_publishing(checkpoint) {
@@ -509,7 +516,7 @@ impl Coordinator {
         }
         if self.leadership == Leadership::Leading {
             self.end_when_finished();
-            if self.trigger.begin(self.pending.len(), effects) {
+            if self.trigger.begin(self.load(), effects) {
                 self.store.request(Purpose::Reserve);
             }
             self.deploy_when_possible(effects);

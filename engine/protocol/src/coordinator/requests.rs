@@ -4,10 +4,10 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Answer, Coordinator, Effect, Request, RequestId};
+use crate::message::CheckpointKind;
 
 impl Coordinator {
     /// Each request has exactly one answer.
-    #[expect(clippy::unused_self, reason = "the decider of requests is not here yet")]
     pub(super) fn on_requested(
         &mut self,
         id: RequestId,
@@ -15,7 +15,9 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let what = match request {
-            Request::Checkpoint => "checkpoints",
+            Request::Checkpoint => {
+                return self.trigger.request(CheckpointKind::Checkpoint, id, effects);
+            }
             Request::Savepoint => "savepoints",
             Request::StopWithSavepoint { .. } => "stops",
             Request::Cancel => "cancels",
