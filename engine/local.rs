@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use seawall_config::Settings;
+use seawall_config::{Settings, Warning};
 use seawall_env::Observer;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 pub use seawall_protocol::coordinator::Outcome;
@@ -21,6 +21,7 @@ use seawall_runtime::storage::Storage;
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_stream::Job;
+use seawall_stream::job::Operator;
 
 /// Where the coordinator listens on the in-process network.
 const COORDINATOR: &str = "coordinator";
@@ -66,6 +67,15 @@ impl LocalJob {
             job,
         }
     }
+}
+
+/// What should be looked at before the job runs: sinks whose transactions may end too early (K9).
+pub fn warnings(job: &Job, settings: &Settings) -> Vec<Warning> {
+    let of = |operator: &Operator| {
+        let sink = operator.label.rsplit(" -> ").next().unwrap_or(&operator.name);
+        settings.transaction_warning(sink, operator.transaction_timeout?)
+    };
+    job.operators.iter().filter_map(of).collect()
 }
 
 /// Runs the job until it has its result, or fails for good. Must be awaited within a tokio runtime.

@@ -1,5 +1,13 @@
 //! Settings of `seawall run` from a file, `-D` and flags: which one counts, and what is refused.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
+use seawall::local;
+use seawall::prelude::*;
+use seawall::runtime::connectors::file_sink::FileSinkWriter;
+use seawall::stream::error::ConnectorError;
+use seawall::stream::sink::{Sink, SinkContext};
 use serde_json::Value;
 
 use crate::support::{Scratch, newest_checkpoint};
@@ -94,4 +102,40 @@ fn what_is_wrong_is_told_before_anything_is_written() {
         assert_eq!(scratch.tree(), before, "{arguments} wrote something");
     }
     insta::assert_snapshot!("config_refusals", messages.join("\n"));
+}
+
+/// Files that pretend to be a system that ends transactions.
+#[derive(Clone)]
+struct Impatient(FileSink<u64>, Duration);
+
+#[async_trait]
+impl Sink for Impatient {
+    type Record = u64;
+    type Writer = FileSinkWriter<u64>;
+
+    fn transaction_timeout(&self) -> Option<Duration> {
+        Some(self.1)
+    }
+
+    async fn open(&self, context: SinkContext) -> Result<FileSinkWriter<u64>, ConnectorError> {
+        self.0.open(context).await
+    }
+}
+
+// Rules: K9
+#[test]
+fn a_sink_whose_transactions_end_too_early_is_warned_of() {
+    let settings = Configuration::new()
+        .set("execution.checkpointing.interval", "1 min")
+        .and_then(|it| it.settings())
+        .unwrap();
+    let warnings = |timeout| {
+        let builder = JobBuilder::new("impatient", 1);
+        let file = FileSink::new("out", |_: &u64, _: &mut Vec<u8>| {});
+        let source = GeneratorSource { records: 1, keys: 1, seed: 1 };
+        builder.source("generate", source).sink("orders", Impatient(file, timeout));
+        local::warnings(&builder.build(), &settings)
+    };
+    assert_eq!(warnings(Duration::from_hours(1)), []);
+    insta::assert_snapshot!("config_transaction_timeout", warnings(Duration::from_mins(1))[0]);
 }

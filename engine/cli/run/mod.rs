@@ -49,7 +49,8 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// When the job could not start, or its storage cannot be used any more.
 pub(crate) fn main(args: &RunArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::new(args)?;
-    settings.engine.warnings.iter().for_each(|it| report::warning(&it.0));
+    let of_sinks = local::warnings(&settings.job, &settings.engine);
+    settings.engine.warnings.iter().chain(&of_sinks).for_each(|it| report::warning(&it.0));
     let runtime = Runtime::new().map_err(CliError::io("start threads in", ".", "free memory"))?;
     let summary = runtime.block_on(run(&settings));
     runtime.shutdown_timeout(SHUTDOWN);

@@ -61,7 +61,8 @@ impl Settings {
         self.checkpoint.interval.map(|it| it.max(self.checkpoint.min_pause))
     }
 
-    /// The longest time a restart takes to be decided: until the failure is noticed, and the delay.
+    /// The longest time to the next attempt: until the failure is noticed, the old attempt stopped and the
+    /// delay over.
     pub fn longest_restart(&self) -> Duration {
         let delay = match self.restart {
             RestartStrategy::None => Duration::ZERO,
@@ -69,12 +70,13 @@ impl Settings {
             | RestartStrategy::FailureRate { delay, .. } => delay,
             RestartStrategy::ExponentialDelay { max, .. } => max,
         };
-        self.heartbeat.timeout.saturating_add(delay)
+        let HeartbeatConfig { timeout, cancel_timeout, .. } = self.heartbeat;
+        timeout.saturating_add(cancel_timeout).saturating_add(delay)
     }
 
     /// Warns of a sink whose transactions may be ended by the external system before they are committed:
     /// a transaction lives from one checkpoint to the completion of the next, and through a restart (K9).
-    pub fn check_transaction_timeout(&self, sink: &str, timeout: Duration) -> Option<Warning> {
+    pub fn transaction_warning(&self, sink: &str, timeout: Duration) -> Option<Warning> {
         let shown = show_duration(timeout);
         let Some(interval) = self.effective_interval() else {
             return Some(Warning(format!(

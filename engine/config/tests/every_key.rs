@@ -79,7 +79,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("heartbeat.timeout", "50 s", "70 s", "timeout: 70s"),
     ("heartbeat.rpc-failure-threshold", "2", "3", ""),
     ("task.cancellation.interval", "30 s", "7 s", ""),
-    ("task.cancellation.timeout", "3 min", "7 s", ""),
+    ("task.cancellation.timeout", "3 min", "7 s", "cancel_timeout: 7s"),
     ("taskmanager.registration.timeout", "5 min", "7 s", ""),
     ("resourcemanager.job.timeout", "5 min", "7 s", ""),
     ("high-availability.type", "NONE", "zookeeper", ""),

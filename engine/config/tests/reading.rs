@@ -131,13 +131,12 @@ fn a_transaction_timeout_that_a_restart_can_outlast_is_warned_of() {
         .and_then(|it| it.set("restart-strategy.type", "fixed-delay"))
         .and_then(|it| it.settings())
         .unwrap();
-    // 10 min + 1 min + 50 s + 1 s.
-    let warned =
-        |seconds| settings.check_transaction_timeout("orders", Duration::from_secs(seconds));
-    assert_eq!(warned(712), None);
-    insta::assert_snapshot!("warning_transaction_timeout", warned(711).unwrap());
+    // 10 min + 1 min + 50 s + 3 min + 1 s.
+    let warned = |seconds| settings.transaction_warning("orders", Duration::from_secs(seconds));
+    assert_eq!(warned(892), None);
+    insta::assert_snapshot!("warning_transaction_timeout", warned(891).unwrap());
     let unbounded = Configuration::new().settings().unwrap();
-    let warned = unbounded.check_transaction_timeout("orders", Duration::from_hours(1));
+    let warned = unbounded.transaction_warning("orders", Duration::from_hours(1));
     insta::assert_snapshot!("warning_transaction_without_interval", warned.unwrap());
 }
 
@@ -166,7 +165,7 @@ fn each_mistake_has_its_message() {
         arguments(&["execution.checkpointing.max-concurrent-checkpoints=9"]),
         arguments(&["execution.checkpointing.mode=MAYBE_ONCE"]),
         refused("a.yaml", "state.backend.type: rocksdb\nstate.backend.incremental: true\n"),
-        arguments(&["task.cancellation.timeout=3 min"]),
+        arguments(&["jobmanager.execution.failover-strategy=none"]),
         arguments(&["heartbeat.interval=10 s", "heartbeat.timeout=10 s"]),
         arguments(&["restart-strategy.fixed-delay.attempts=3"]),
         arguments(&["heartbeat.timeout=1 min", "heartbeat.timeout=2 min"]),

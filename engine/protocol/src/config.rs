@@ -163,10 +163,16 @@ pub struct HeartbeatConfig {
     pub interval: Duration,
     /// Silence after which the other side is taken for dead.
     pub timeout: Duration,
+    /// How long a cancelled attempt may take to stop before its worker is taken for dead (O6).
+    pub cancel_timeout: Duration,
 }
 
 impl Default for HeartbeatConfig {
     fn default() -> Self {
-        Self { interval: Duration::from_millis(500), timeout: Duration::from_millis(2500) }
+        Self {
+            interval: Duration::from_millis(500),
+            timeout: Duration::from_millis(2500),
+            cancel_timeout: Duration::from_secs(30),
+        }
     }
 }

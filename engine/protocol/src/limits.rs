@@ -30,8 +30,6 @@ pub const CHECKPOINT_TIME_MIN: Duration = Duration::from_millis(10);
 pub const KEY_GROUPS_MAX: u32 = 1 << 15;
 /// The smallest default number of key groups (M3).
 pub const KEY_GROUPS_DEFAULT_MIN: u32 = 1 << 7;
-/// How long a cancelled attempt may take to stop before its worker is taken for dead (O6).
-pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause before a store record whose write was uncertain is written again.
 pub const RECORD_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause of a worker that lost its coordinator before it connects again.

@@ -242,7 +242,7 @@ impl Worker {
                     session: self.session,
                     slots: self.plan.slots,
                 }));
-                let HeartbeatConfig { interval, timeout } = self.plan.heartbeat;
+                let HeartbeatConfig { interval, timeout, .. } = self.plan.heartbeat;
                 effects.push(Effect::Arm(Timer::Heartbeat, interval));
                 effects.push(Effect::Arm(Timer::CoordinatorSilent, timeout));
             }

@@ -15,7 +15,7 @@ use seawall_protocol::{
 
 fn plan() -> Plan {
     let heartbeat =
-        HeartbeatConfig { interval: Duration::from_millis(500), timeout: Duration::from_secs(2) };
+        HeartbeatConfig { timeout: Duration::from_secs(2), ..HeartbeatConfig::default() };
     Plan { worker: WorkerId(1), slots: 2, heartbeat }
 }
 
@@ -251,7 +251,7 @@ fn heartbeats_go_out_at_the_interval_and_each_order_obeyed_puts_off_the_suspicio
         worker.handle(input, &mut effects);
         effects
     };
-    let HeartbeatConfig { interval, timeout } = plan().heartbeat;
+    let HeartbeatConfig { interval, timeout, .. } = plan().heartbeat;
     let suspect = Effect::Arm(Timer::CoordinatorSilent, timeout);
     assert!(answer(start()).contains(&suspect));
     assert!(answer(Input::Connected).contains(&Effect::Arm(Timer::Heartbeat, interval)));

@@ -318,8 +318,11 @@ async fn output_that_is_lost_ends_the_job_at_once_and_is_never_skipped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_does_not_receive_is_disconnected_and_holds_up_nobody() {
     let mut cluster = Cluster::new(Some(5_000));
-    cluster.heartbeat =
-        HeartbeatConfig { interval: Duration::from_millis(1), timeout: Duration::from_secs(30) };
+    cluster.heartbeat = HeartbeatConfig {
+        interval: Duration::from_millis(1),
+        timeout: Duration::from_secs(30),
+        ..HeartbeatConfig::default()
+    };
     let _worker = cluster.worker(1, PARALLELISM);
     let deaf = async {
         cluster.until("coordinator-started", 1).await;

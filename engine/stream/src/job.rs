@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_env::{BoxFuture, Env};
 use seawall_protocol::key_group::default_key_groups;
@@ -49,6 +50,8 @@ pub struct Operator {
     pub inputs: Vec<EdgeId>,
     /// Whether a sink is at its tail.
     pub has_sink: bool,
+    /// When the system behind the sink ends a transaction that was not committed, if it does (K9).
+    pub transaction_timeout: Option<Duration>,
     /// Present on a source.
     pub enumerate: Option<Enumerate>,
     /// Builds one subtask's chain.

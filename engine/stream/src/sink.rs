@@ -1,5 +1,7 @@
 //! Sinks: output in transactions, each visible as a whole, once its checkpoint is completed.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use seawall_env::Env;
 use seawall_protocol::{AttemptId, CheckpointId};
@@ -14,6 +16,12 @@ pub trait Sink: Clone + Send + Sync + 'static {
     type Record: Record;
     /// Writes it.
     type Writer: SinkWriter<Record = Self::Record>;
+
+    /// When the system behind it ends a transaction that was not committed, if it does: it must outlive
+    /// the longest time from one checkpoint to the completion of the next, a restart between (K9).
+    fn transaction_timeout(&self) -> Option<Duration> {
+        None
+    }
 
     /// Opens a writer. Nothing of an earlier attempt is touched before the first call on the writer.
     ///

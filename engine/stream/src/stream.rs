@@ -100,7 +100,12 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     pub fn sink<S: Sink<Record = T>>(mut self, name: &str, sink: S) {
         self.names.push(name.to_owned());
         let pipe = self.pipe.clone();
+        let (builder, operator) = (self.builder.clone(), self.operator);
+        let transaction_timeout = sink.transaction_timeout();
         self.finish(true, move |place| pipe.fuse(place, SinkTail::new(sink.clone())));
+        let mut graph = builder.graph.borrow_mut();
+        let operator = graph.operators[operator.0 as usize].as_mut().expect("it was registered");
+        operator.transaction_timeout = transaction_timeout;
     }
 
     fn extend<U, Q>(self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
@@ -145,6 +150,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
             label: self.names.join(" -> "),
             inputs: self.inputs,
             has_sink,
+            transaction_timeout: None,
             enumerate: self.enumerate,
             build: Arc::new(build),
         };

@@ -749,7 +749,7 @@ impl Reader {
                 "the heartbeat timeout must be longer than the interval",
             ));
         }
-        HeartbeatConfig { interval, timeout }
+        HeartbeatConfig { interval, timeout, ..defaults }
     }
 
     fn fault(&mut self, number: usize, text: &Spanned<FaultText>) -> Option<Fault> {

@@ -34,6 +34,7 @@ impl Reader {
             heartbeat: HeartbeatConfig {
                 interval: self.duration("heartbeat.interval"),
                 timeout: self.duration("heartbeat.timeout"),
+                cancel_timeout: self.duration("task.cancellation.timeout"),
             },
             backend: self.backend(),
             directory: self.text("execution.checkpointing.dir"),

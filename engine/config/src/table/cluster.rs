@@ -43,14 +43,13 @@ pub(super) const DETECTION: &[Key] = &[
         "Time between two attempts to stop a subtask.",
         "a second attempt to stop a subtask: the first one drops it",
     ),
-    Key::absent(
+    Key::works(
         "task.cancellation.timeout",
-        TIME,
+        POSITIVE_TIME,
         Some("3 min"),
         "How long a cancelled attempt may take to stop before its worker is taken for dead.",
-        "",
-    )
-    .fixed(&["30 s"], "Seawall gives a cancelled attempt 30 s"),
+        "HeartbeatConfig::cancel_timeout",
+    ),
     Key::absent(
         "taskmanager.registration.timeout",
         TIME,

@@ -9,7 +9,6 @@ use crate::event::{AbortReason, Event, SkipReason};
 use crate::execution::{Execution, Phase, Status, slots_needed};
 use crate::failover::Decision;
 use crate::ids::{Attempt, AttemptId, CheckpointId, WorkerId};
-use crate::limits::CANCEL_TIMEOUT;
 use crate::message::{Deployment, Order};
 use crate::store::Purpose;
 
@@ -182,7 +181,10 @@ impl Coordinator {
         for worker in live_workers {
             self.send(worker, Order::Cancel(attempt), effects);
         }
-        effects.push(Effect::Arm(Timer::CancelExpires(attempt), Delay::exactly(CANCEL_TIMEOUT)));
+        effects.push(Effect::Arm(
+            Timer::CancelExpires(attempt),
+            Delay::exactly(self.plan.heartbeat.cancel_timeout),
+        ));
     }
 
     pub(super) fn on_cancel_expired(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
