@@ -414,7 +414,7 @@ pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> E
     }
     let say = |text: String| {
         if !is_json {
-            to_stdout(&text)
+            to_stdout(&text);
         }
     };
     match reply {

@@ -3,11 +3,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use seawall::protocol::record::{JobResult, StoreRecord};
 use seawall::protocol::{CheckpointId, JobId};
 use seawall::runtime::storage::{Storage, manifest, record};
-
+use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
 use crate::error::CliError;
@@ -62,7 +63,8 @@ pub(crate) async fn find(
 /// How the job that has its checkpoints there ended, if that can be read.
 pub(crate) fn result(root: &Path) -> Option<JobResult> {
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-    let record = runtime.block_on(record::read(&FileSystem, root));
+    let storage = Storage::on_disk(Arc::new(FileSystem), root);
+    let record = runtime.block_on(record::read(&storage));
     record.ok().flatten().and_then(|it| it.result)
 }
 
