@@ -28,8 +28,8 @@ pub trait KeyedProcess: Clone + Send + Sync + 'static {
     type Key: Key;
     /// What it receives.
     type In: Record;
-    /// What it keeps per key.
-    type State: Record + Clone;
+    /// What it keeps per key. A snapshot looks at it from another thread.
+    type State: Record + Clone + Sync;
     /// What it emits.
     type Out: Record;
 

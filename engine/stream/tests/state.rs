@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use seawall_protocol::key_group::key_group_of;
 use seawall_stream::Key;
 use seawall_stream::StreamError;
-use seawall_stream::state::{EncodedGroup, HeapState, StateBackend, encode_all};
+use seawall_stream::state::{EncodedGroup, HeapState, StateBackend, StateView, encode_all};
 
 const KEY_GROUPS: u32 = 8;
 
@@ -96,6 +96,90 @@ fn a_view_does_not_change_with_the_live_state() {
     state.update(&"a".to_owned(), |slot| *slot = Some(2)).unwrap();
     let expected = encode(filled([("a".to_owned(), 1)])).unwrap();
     assert_eq!(encode_all(view.as_mut()).unwrap(), expected);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(u64, u64),
+    Remove(u64),
+    TakeView,
+    EncodeGroup(prop::sample::Index),
+    DropView(prop::sample::Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        40 => (0..2_000_u64, any::<u64>()).prop_map(|(key, value)| Step::Set(key, value)),
+        10 => (0..2_000_u64).prop_map(Step::Remove),
+        1 => Just(Step::TakeView),
+        4 => any::<prop::sample::Index>().prop_map(Step::EncodeGroup),
+        1 => any::<prop::sample::Index>().prop_map(Step::DropView),
+    ]
+}
+
+/// A view being encoded, and what it must hold.
+struct Held {
+    view: Box<dyn StateView>,
+    encoded: Vec<EncodedGroup>,
+    expected: BTreeMap<u64, u64>,
+}
+
+impl Held {
+    fn check(mut self, key_groups: u32) {
+        while let Some(group) = self.view.next_group().expect("numbers have an encoding") {
+            self.encoded.push(group);
+        }
+        let mut plain = HeapState::new(key_groups);
+        for (key, value) in &self.expected {
+            plain.update(key, |slot| *slot = Some(*value)).expect("memory is always there");
+        }
+        let mut view = plain.view().expect("memory is always there");
+        assert_eq!(self.encoded, encode_all(view.as_mut()).expect("numbers have an encoding"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    // Rules: F1, F5
+    #[test]
+    fn every_view_stays_what_it_was_however_the_state_changes_and_however_slowly_it_is_encoded(
+        steps in proptest::collection::vec(step(), 0..3_000),
+        key_groups in 1..9_u32,
+    ) {
+        let mut state = HeapState::new(key_groups);
+        let mut model = BTreeMap::new();
+        let mut held: Vec<Held> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Set(key, value) => {
+                    let before = state.update(&key, |slot| slot.replace(value)).unwrap();
+                    prop_assert_eq!(before, model.insert(key, value));
+                }
+                Step::Remove(key) => {
+                    let before = state.update(&key, Option::take).unwrap();
+                    prop_assert_eq!(before, model.remove(&key));
+                }
+                Step::TakeView => held.push(Held {
+                    view: state.view().unwrap(),
+                    encoded: Vec::new(),
+                    expected: model.clone(),
+                }),
+                Step::EncodeGroup(which) if !held.is_empty() => {
+                    let one = which.index(held.len());
+                    let group = held[one].view.next_group().unwrap();
+                    held[one].encoded.extend(group);
+                }
+                Step::DropView(which) if !held.is_empty() => {
+                    drop(held.swap_remove(which.index(held.len())));
+                }
+                Step::EncodeGroup(_) | Step::DropView(_) => {}
+            }
+            prop_assert_eq!(state.length(), model.len());
+        }
+        for held in held {
+            held.check(key_groups);
+        }
+    }
 }
 
 /// A checkpoint outlives the program that wrote it: these values may never change (M1).

@@ -57,6 +57,9 @@ pub(crate) struct DiskError {
     pub(crate) is_uncertain: bool,
 }
 
+/// Bytes handed to the disk at once; it copies them, and others run in between.
+const APPEND_BYTES: usize = 1024 * 1024;
+
 impl DiskStore {
     /// The objects are the files below `root`.
     pub fn new(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
@@ -93,7 +96,7 @@ impl DiskStore {
 
     async fn write(&self, temporary: &Path, of: &Path, payload: &PutPayload) -> Result<(), Error> {
         let mut file = self.disk.create(temporary).await.map_err(definite("create", of))?;
-        for bytes in payload {
+        for bytes in payload.iter().flat_map(|it| it.chunks(APPEND_BYTES)) {
             file.append(bytes).await.map_err(definite("write", of))?;
         }
         file.sync().await.map_err(definite("sync", of))

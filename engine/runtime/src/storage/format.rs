@@ -63,12 +63,16 @@ impl fmt::Display for Kind {
 /// # Errors
 /// When the value has no encoding.
 pub fn encode<T: Serialize>(kind: Kind, value: &T, path: &Path) -> Result<Vec<u8>, StorageError> {
-    let mut header = Vec::with_capacity(256);
+    let unencodable = |error: postcard::Error| StorageError::Encode {
+        path: path.into(),
+        reason: error.to_string(),
+    };
+    let payload = postcard::experimental::serialized_size(value).map_err(unencodable)?;
+    let mut header = Vec::with_capacity(HEADER + payload + TRAILER);
     header.extend_from_slice(&kind.magic());
     header.extend_from_slice(&FORMAT.to_le_bytes());
     header.extend_from_slice(&[0; 8]);
-    let mut bytes = postcard::to_extend(value, header)
-        .map_err(|error| StorageError::Encode { path: path.into(), reason: error.to_string() })?;
+    let mut bytes = postcard::to_extend(value, header).map_err(unencodable)?;
     let payload = (bytes.len() - HEADER) as u64;
     bytes[10..HEADER].copy_from_slice(&payload.to_le_bytes());
     let checksum = crc32fast::hash(&bytes);

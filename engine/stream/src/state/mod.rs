@@ -22,7 +22,8 @@ pub struct EncodedGroup {
     pub key_group: u32,
     /// How many keys.
     pub entries: u64,
-    /// Keys and values, each once: equal state of one backend has equal bytes.
+    /// Keys and values, each once, ascending by the key's stable hash and then by the key: equal state
+    /// has equal bytes.
     pub bytes: Vec<u8>,
 }
 
