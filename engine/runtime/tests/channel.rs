@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use seawall_protocol::message::Barrier;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_runtime::channel::{
     CHANNEL_CAPACITY, ChannelSender, Element, Gate, Inbox, Incoming, ReceiverGone, SubtaskOrder,
@@ -85,8 +84,8 @@ fn a_full_channel_makes_its_sender_wait_for_the_reader() {
 fn an_order_overtakes_elements() {
     let (inbox, mut gate, mut first, _second) = two_channels();
     send(&mut first, 1);
-    inbox.order(SubtaskOrder::Trigger(Barrier::aligned(CheckpointId(3))));
-    assert_eq!([next(&mut gate), next(&mut gate)], ["Trigger(CheckpointId(3))", "ch0 [1]"]);
+    inbox.order(SubtaskOrder::Aborted(CheckpointId(3)));
+    assert_eq!([next(&mut gate), next(&mut gate)], ["Aborted(CheckpointId(3))", "ch0 [1]"]);
 }
 
 #[test]
