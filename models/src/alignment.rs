@@ -257,6 +257,8 @@ impl Model for Alignment {
                 mode: CheckpointMode::ExactlyOnce,
                 restored: None,
                 restored_transactions: std::collections::BTreeSet::new(),
+                is_restored_at_end: false,
+                finishes_together: false,
             };
             Node {
                 core: Subtask::new(plan),

@@ -52,7 +52,7 @@ impl Checkpoint {
             Size::Smoke => (1, 1, 1),
             Size::Merge => (2, 1, 2),
         };
-        let subtask = |index| SubtaskPlan { subtask: SubtaskId::new(0, index), is_source: true };
+        let subtask = |index| SubtaskPlan::source(SubtaskId::new(0, index));
         let plan = JobPlan {
             subtasks: (0..2).map(subtask).collect(),
             checkpoint: CheckpointConfig {

@@ -227,6 +227,8 @@ impl Commit {
                     mode: CheckpointMode::ExactlyOnce,
                     restored,
                     restored_transactions: snapshot.transactions.keys().copied().collect(),
+                    is_restored_at_end: false,
+                    finishes_together: true,
                 };
                 Process {
                     core: Subtask::new(plan),

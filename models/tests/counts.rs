@@ -27,7 +27,7 @@ fn checkpoint_holds() {
 // Rules: K1, K2, K3, K4, K5, K7, F7, N3
 #[test]
 fn commit_holds() {
-    holds_with("commit", Size::Smoke, 24_854, 46_347);
+    holds_with("commit", Size::Smoke, 23_457, 45_562);
 }
 
 #[test]
@@ -42,5 +42,5 @@ fn the_larger_life_of_checkpoints_holds() {
 
 #[test]
 fn the_larger_commit_holds() {
-    holds_with("commit", Size::Merge, 249_548, 559_595);
+    holds_with("commit", Size::Merge, 222_197, 526_235);
 }

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_jobs::reference;
-use seawall_protocol::CheckpointId;
+use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
+use seawall_protocol::finished::find_gap;
 use seawall_protocol::record::StoreRecord;
+use seawall_protocol::{CheckpointId, SubtaskId};
 use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
+use seawall_runtime::coordinator::subtask_plans;
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::{Manifest, Snapshot, layout};
 use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
@@ -28,14 +31,17 @@ pub(crate) struct Evidence {
     prepared: Arc<Prepared>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
+    /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
+    /// stands for.
+    last: BTreeMap<SubtaskId, Snapshot>,
     early: BTreeMap<PathBuf, VisibleEarly>,
 }
 
 impl Evidence {
     /// Nothing seen yet.
     pub(crate) fn new(prepared: Arc<Prepared>) -> Self {
-        let (checkpoints, early) = (BTreeMap::new(), BTreeMap::new());
-        Self { prepared, completed: None, checkpoints, early }
+        let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { prepared, completed: None, checkpoints, last, early }
     }
 
     /// Looks at the disk when `event` is a reason to.
@@ -79,7 +85,7 @@ impl Evidence {
     pub(crate) fn look_at_checkpoints(&mut self, disk: &InspectableDisk) {
         let Some(record) = record(disk) else { return };
         for checkpoint in record.retained {
-            let seen = read(disk, checkpoint);
+            let seen = read(disk, checkpoint, &subtask_plans(&self.prepared.job));
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -93,12 +99,36 @@ impl Evidence {
         }
     }
 
+    /// The snapshots, each of a finished subtask being the last one before; that must hold its end (N3).
+    fn completed_by_finished(&mut self, seen: Contents) -> Result<Vec<Snapshot>, String> {
+        let Contents { mut snapshots, finished } = seen;
+        for snapshot in &mut snapshots {
+            let has_data = !snapshot.splits.is_empty() || !snapshot.keyed.is_empty();
+            match self.last.get(&snapshot.subtask) {
+                Some(last) if snapshot.is_ended && last.is_ended && !has_data => {
+                    *snapshot = last.clone();
+                }
+                Some(_) | None => {
+                    self.last.insert(snapshot.subtask, snapshot.clone());
+                }
+            }
+        }
+        for subtask in finished {
+            let last = self.last.get(&subtask).filter(|it| it.is_ended);
+            snapshots.push(last.cloned().ok_or_else(|| {
+                format!("it holds {subtask} as finished, and none before it holds its end")
+            })?);
+        }
+        Ok(snapshots)
+    }
+
     fn contents(
-        &self,
+        &mut self,
         checkpoint: CheckpointId,
-        snapshots: Result<Vec<Snapshot>, String>,
+        seen: Result<Contents, String>,
     ) -> CheckpointContents {
         let mut contents = empty(checkpoint);
+        let snapshots = seen.and_then(|it| self.completed_by_finished(it));
         let (job, options) = (self.prepared.spec.name, &self.prepared.options);
         let decoded = snapshots.and_then(|snapshots| {
             let groups: Vec<EncodedGroup> = snapshots
@@ -169,8 +199,18 @@ fn record(disk: &InspectableDisk) -> Option<StoreRecord> {
     format::decode(Kind::Record, &bytes, &path).ok()
 }
 
+/// What a checkpoint holds.
+struct Contents {
+    snapshots: Vec<Snapshot>,
+    finished: Vec<SubtaskId>,
+}
+
 /// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too.
-fn read(disk: &InspectableDisk, checkpoint: CheckpointId) -> Result<Vec<Snapshot>, String> {
+fn read(
+    disk: &InspectableDisk,
+    checkpoint: CheckpointId,
+    plan: &[SubtaskPlan],
+) -> Result<Contents, String> {
     let root = Path::new(STORAGE);
     let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest(root, checkpoint))?.0;
     let mut snapshots = Vec::new();
@@ -182,7 +222,13 @@ fn read(disk: &InspectableDisk, checkpoint: CheckpointId) -> Result<Vec<Snapshot
         }
         snapshots.push(snapshot);
     }
-    Ok(snapshots)
+    let held = snapshots.iter().map(|it| it.subtask).collect();
+    let at_end = snapshots.iter().filter(|it| it.is_ended).map(|it| it.subtask).collect();
+    let finished = manifest.finished.iter().copied().collect();
+    match find_gap(plan, &held, &at_end, &finished) {
+        Some(gap) => Err(gap.to_string()),
+        None => Ok(Contents { snapshots, finished: manifest.finished }),
+    }
 }
 
 fn file<T: serde::de::DeserializeOwned>(

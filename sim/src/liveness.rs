@@ -83,7 +83,8 @@ impl State {
             Event::CheckpointTriggered { checkpoint, .. } => {
                 self.checkpoints.insert(*checkpoint, BTreeSet::new());
             }
-            Event::SnapshotAcked { attempt, checkpoint } => {
+            Event::SnapshotAcked { attempt, checkpoint }
+            | Event::FinishCounted { attempt, checkpoint } => {
                 if let Some(acked) = self.checkpoints.get_mut(checkpoint) {
                     acked.insert(attempt.subtask);
                 }
@@ -111,6 +112,8 @@ impl State {
             Event::WorkerRegistered { .. }
             | Event::WorkerLost { .. }
             | Event::TriggerSkipped { .. }
+            | Event::TriggeredDirectly { .. }
+            | Event::SubtaskRestoredAtEnd { .. }
             | Event::AckIgnored { .. }
             | Event::CheckpointAcknowledged { .. }
             | Event::ManifestWritten { .. }
@@ -177,7 +180,8 @@ impl State {
             Job::Over => {}
         }
         for (checkpoint, acked) in &self.checkpoints {
-            let missing = self.ready.difference(acked).copied();
+            let missing = self.ready.difference(acked).filter(|it| !self.stopped.contains(it));
+            let missing = missing.copied();
             let what = if acked.is_empty() {
                 "every ack".to_owned()
             } else {

@@ -143,6 +143,8 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::CheckpointAborted { checkpoint, .. }
         | Event::CheckpointSubsumed { checkpoint } => (Some(*checkpoint), None),
         Event::SnapshotAcked { attempt, checkpoint }
+        | Event::TriggeredDirectly { attempt, checkpoint }
+        | Event::FinishCounted { attempt, checkpoint }
         | Event::AckIgnored { attempt, checkpoint, .. }
         | Event::AlignmentStarted { attempt, checkpoint }
         | Event::ChannelBlocked { attempt, checkpoint, .. }
@@ -165,6 +167,7 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         Event::SubtaskReady { attempt, .. }
         | Event::SubtaskStarted { attempt }
         | Event::SubtaskEnded { attempt }
+        | Event::SubtaskRestoredAtEnd { attempt }
         | Event::SubtaskFinished { attempt }
         | Event::SubtaskCancelled { attempt }
         | Event::SubtaskFailed { attempt, .. }

@@ -183,6 +183,9 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::RestartScheduled { .. }
         | Event::JobFailed { .. }
         | Event::JobFinished
+        | Event::TriggeredDirectly { .. }
+        | Event::FinishCounted { .. }
+        | Event::SubtaskRestoredAtEnd { .. }
         | Event::AckIgnored { .. }
         | Event::CheckpointCompleted { .. }
         | Event::CheckpointAborted { .. }
@@ -238,6 +241,8 @@ fn details(event: &Event, chains: &Chains) -> String {
         }
         Event::TriggerSkipped { reason } => words(reason),
         Event::SnapshotAcked { attempt, checkpoint }
+        | Event::TriggeredDirectly { attempt, checkpoint }
+        | Event::FinishCounted { attempt, checkpoint }
         | Event::AlignmentStarted { attempt, checkpoint }
         | Event::AlignmentAbandoned { attempt, checkpoint }
         | Event::AlignmentTimedOut { attempt, checkpoint }
@@ -264,6 +269,7 @@ fn details(event: &Event, chains: &Chains) -> String {
         }
         Event::SubtaskStarted { attempt }
         | Event::SubtaskEnded { attempt }
+        | Event::SubtaskRestoredAtEnd { attempt }
         | Event::SubtaskFinished { attempt }
         | Event::SubtaskCancelled { attempt } => show(attempt),
         Event::SubtaskFailed { attempt, cause } => format!("{}: {cause}", show(attempt)),

@@ -152,14 +152,20 @@ impl Aligner {
     }
 
     /// Handles the coordinator's trigger, which is to a source what a barrier on every channel is to
-    /// other subtasks.
+    /// other subtasks. Others are triggered when their whole upstream has finished (N1): channels that
+    /// are open still hold what it sent last, and their ends count as their barriers (C3), unless the
+    /// barrier overtakes.
     pub fn on_trigger(&mut self, barrier: Barrier, out: &mut Vec<Effect>) {
         let checkpoint = barrier.checkpoint;
-        if self.open.is_empty() && self.admits(checkpoint, out) {
-            self.start(barrier);
-            self.cut(checkpoint, out);
-        } else if !self.open.is_empty() {
-            out.push(Effect::Ignore(checkpoint)); // Only sources are triggered (B11).
+        if self.is_aligning(checkpoint) {
+            out.push(Effect::Ignore(checkpoint)); // A barrier came first.
+        } else if self.open.is_empty() {
+            if self.admits(checkpoint, out) {
+                self.start(barrier);
+                self.cut(checkpoint, out);
+            }
+        } else if self.begin(barrier, out) {
+            self.overtake(checkpoint, None, out);
         }
     }
 

@@ -57,6 +57,10 @@ events! {
     CheckpointTriggered { checkpoint: CheckpointId, is_final: bool } = "checkpoint-triggered",
     /// A trigger was put off or dropped.
     TriggerSkipped { reason: SkipReason } = "trigger-skipped",
+    /// A subtask that is no source was told to take its snapshot, because its whole upstream has finished (N1).
+    TriggeredDirectly { attempt: AttemptId, checkpoint: CheckpointId } = "triggered-directly",
+    /// A subtask finished before it acked: the checkpoint goes on without it (N1).
+    FinishCounted { attempt: AttemptId, checkpoint: CheckpointId } = "finish-counted",
     /// An ack was counted.
     SnapshotAcked { attempt: AttemptId, checkpoint: CheckpointId } = "snapshot-acked",
     /// An ack had no effect: late, duplicate, or of an unknown attempt (G1).
@@ -91,7 +95,9 @@ events! {
     SubtaskStarted { attempt: AttemptId } = "subtask-started",
     /// The subtask has read all input and emitted all it ever will.
     SubtaskEnded { attempt: AttemptId } = "subtask-ended",
-    /// The subtask committed everything and stopped.
+    /// The restored checkpoint holds the subtask's end: it commits what is left and finishes.
+    SubtaskRestoredAtEnd { attempt: AttemptId } = "subtask-restored-at-end",
+    /// A completed checkpoint holds the subtask's end, everything is committed, and it stopped (N3).
     SubtaskFinished { attempt: AttemptId } = "subtask-finished",
     /// The subtask stopped because it was told to.
     SubtaskCancelled { attempt: AttemptId } = "subtask-cancelled",
@@ -211,6 +217,11 @@ reasons! {
         /// More are being deleted than may be pending (B5). It waits.
         TooManyCleaning = "TOO_MANY_CHECKPOINTS_BEING_CLEANED":
             "waits: old checkpoints are still being deleted",
+        /// A subtask ended, and checkpoints after that are switched off.
+        InputEndOfStream = "INPUT_END_OF_STREAM": "did not begin: a subtask has ended",
+        /// Some subtasks of an operator with union state finished and others did not (N5).
+        PartlyFinishedUnionState = "PARTLY_FINISHED_UNION_STATE":
+            "did not begin: a part of an operator with union state has finished",
         /// A trigger is in progress (B1). It waits.
         TriggerInProgress = "TRIGGER_IN_PROGRESS":
             "waits: another checkpoint is about to begin",
@@ -244,6 +255,8 @@ reasons! {
         JobFailover = "JOB_FAILOVER_REGION": "ended with its attempt",
         /// The attempt failed in a way that no other attempt can mend. Not counted.
         JobFailure = "JOB_FAILURE": "ended with its job, which failed",
+        /// A subtask ended, and checkpoints after that are switched off (C3). Not counted.
+        InputEndOfStream = "INPUT_END_OF_STREAM": "was given up: a subtask has ended",
         /// The job was cancelled or finished. Not counted.
         CoordinatorShutdown = "CHECKPOINT_COORDINATOR_SHUTDOWN": "ended with its job",
     }
@@ -260,6 +273,7 @@ impl AbortReason {
             | Self::TaskFailure
             | Self::JobFailover
             | Self::JobFailure
+            | Self::InputEndOfStream
             | Self::CoordinatorShutdown => false,
         }
     }

@@ -57,7 +57,7 @@ pub enum Status {
     Running,
     /// Has read all input.
     Ended,
-    /// Committed everything and stopped. Terminal.
+    /// A completed checkpoint holds its end, it committed everything and stopped (N3). Terminal.
     Finished,
     /// Cancelled, failed, or lost with its worker. Terminal.
     Stopped,
@@ -100,9 +100,16 @@ impl Execution {
         self.subtasks.values().map(|it| it.worker).collect()
     }
 
-    /// The workers on which one of these subtasks runs, ascending.
-    pub fn workers_of(&self, subtasks: impl Iterator<Item = SubtaskId>) -> BTreeSet<WorkerId> {
-        subtasks.map(|it| self.subtasks[&it].worker).collect()
+    /// The workers of these subtasks, ascending, each with its own.
+    pub fn by_worker(
+        &self,
+        subtasks: impl IntoIterator<Item = SubtaskId>,
+    ) -> BTreeMap<WorkerId, Vec<SubtaskId>> {
+        let mut by_worker: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for subtask in subtasks {
+            by_worker.entry(self.subtasks[&subtask].worker).or_default().push(subtask);
+        }
+        by_worker
     }
 
     /// Whether it runs and has not failed.
@@ -121,6 +128,22 @@ impl Execution {
     /// The subtasks that are live, ascending.
     pub fn live_subtasks(&self) -> Vec<SubtaskId> {
         self.subtasks.iter().filter(|(_, it)| it.status.is_live()).map(|(id, _)| *id).collect()
+    }
+
+    /// The subtasks that finished, ascending (N1).
+    pub fn finished(&self) -> BTreeSet<SubtaskId> {
+        let finished = self.subtasks.iter().filter(|(_, it)| it.status == Status::Finished);
+        finished.map(|(subtask, _)| *subtask).collect()
+    }
+
+    /// Whether a subtask has no input left.
+    pub fn has_any_ended(&self) -> bool {
+        self.subtasks.values().any(|it| matches!(it.status, Status::Ended | Status::Finished))
+    }
+
+    /// Whether no subtask has input left.
+    pub fn have_all_ended(&self) -> bool {
+        self.subtasks.values().all(|it| matches!(it.status, Status::Ended | Status::Finished))
     }
 
     /// Whether every subtask has this status.

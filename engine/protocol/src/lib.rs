@@ -27,6 +27,7 @@ pub mod coordinator;
 pub mod event;
 pub mod execution;
 pub mod failover;
+pub mod finished;
 pub mod ids;
 pub mod key_group;
 pub mod limits;

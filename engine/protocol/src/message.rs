@@ -27,7 +27,8 @@ pub enum ToCoordinator {
     Ready(AttemptId),
     /// The subtask has read all its input and emitted all it ever will; it still takes barriers.
     Ended(AttemptId),
-    /// The subtask committed everything and stopped.
+    /// The subtask ended, a completed checkpoint holds its end, everything is committed, and it stopped
+    /// (N3). Checkpoints go on without it (N1).
     Finished(AttemptId),
     /// The subtask stopped because it was told to.
     Cancelled(AttemptId),
@@ -82,12 +83,14 @@ pub enum Order {
     Start(Attempt),
     /// Stop every subtask of the attempt and answer `Cancelled` for each.
     Cancel(Attempt),
-    /// Take a checkpoint; sent to source subtasks only (B11).
+    /// Take a checkpoint.
     Trigger {
         /// For this attempt.
         attempt: Attempt,
         /// The checkpoint, and how it is taken.
         barrier: Barrier,
+        /// Who is told: sources, and subtasks whose whole upstream has finished (B11, N1).
+        subtasks: Vec<SubtaskId>,
     },
     /// The checkpoint is completed: its record is durable (H1).
     Completed {
@@ -95,8 +98,8 @@ pub enum Order {
         attempt: Attempt,
         /// The checkpoint.
         checkpoint: CheckpointId,
-        /// Whether every subtask had ended before it was triggered, so that nothing is left to do
-        /// after it (N4). Only the coordinator knows.
+        /// Whether every subtask had ended before it was triggered, so that none follows it (N4). Only
+        /// the coordinator knows.
         is_final: bool,
     },
     /// The checkpoint was given up.
@@ -168,6 +171,8 @@ pub struct Deployment {
     pub subtasks: Vec<SubtaskId>,
     /// Where every subtask of the job runs, in ascending order.
     pub locations: Vec<(SubtaskId, WorkerId)>,
+    /// Those of the worker's subtasks that finish with the final checkpoint only, all together (N5).
+    pub finish_together: Vec<SubtaskId>,
 }
 
 /// Why a subtask declined (S3; names from Flink's `CheckpointFailureReason`).

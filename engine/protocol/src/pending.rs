@@ -40,6 +40,8 @@ pub struct Pending {
     pub request: Option<RequestId>,
     /// Subtasks that have not acked.
     awaited: BTreeSet<SubtaskId>,
+    /// Subtasks that finished, so that it holds nothing of them (N1).
+    finished: BTreeSet<SubtaskId>,
     snapshots: BTreeMap<SubtaskId, SnapshotHandle>,
     phase: Phase,
 }
@@ -63,10 +65,32 @@ struct GivenUp {
 pub struct Acked {
     /// How the ack is answered (G1).
     pub answer: AckAnswer,
-    /// All snapshots, ascending by subtask, when this was the last ack: write the manifest now.
-    pub manifest: Option<Vec<SnapshotHandle>>,
+    /// What belongs to it, when this was the last ack: write the manifest now.
+    pub manifest: Option<Whole>,
     /// The snapshot belongs to a checkpoint that was given up: delete what it left.
     pub is_left_over: bool,
+}
+
+/// What belongs to a checkpoint that misses nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Whole {
+    /// Every snapshot, ascending by subtask.
+    pub snapshots: Vec<SnapshotHandle>,
+    /// The subtasks that finished, ascending; with those of the snapshots they are all.
+    pub finished: Vec<SubtaskId>,
+}
+
+/// What the end of a subtask means for a pending checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum FinishAnswer {
+    /// Nothing: it acked, had finished before, or is of another attempt.
+    NotAwaited,
+    /// Others are awaited.
+    Counted,
+    /// It was the last one awaited: write the manifest now.
+    Whole(Whole),
+    /// Every subtask finished and none acked: nothing is left to take.
+    NothingLeft,
 }
 
 /// What a manifest answer meant.
@@ -125,12 +149,13 @@ impl PendingCheckpoints {
         self.pending.get(&checkpoint)
     }
 
-    /// Starts to wait for the acks of `subtasks`.
+    /// Starts to wait for the acks of `subtasks`; `finished` are all others.
     pub fn begin(
         &mut self,
         checkpoint: CheckpointId,
         attempt: Attempt,
         subtasks: impl IntoIterator<Item = SubtaskId>,
+        finished: BTreeSet<SubtaskId>,
         wanted: Wanted,
     ) {
         assert!(self.pending.len() < PENDING_CHECKPOINTS_MAX, "too many pending");
@@ -144,10 +169,29 @@ impl PendingCheckpoints {
             kind: wanted.kind,
             request: wanted.request,
             awaited,
+            finished,
             snapshots: BTreeMap::new(),
             phase: Phase::Collecting,
         };
         self.pending.insert(checkpoint, pending);
+    }
+
+    /// A subtask of the attempt finished. A checkpoint that still waits for its ack goes on without it
+    /// (N1): all it could hold of the subtask is in an older completed one, and committed.
+    pub fn on_finished(&mut self, checkpoint: CheckpointId, by: AttemptId) -> FinishAnswer {
+        let pending = self.pending.get_mut(&checkpoint).filter(|it| it.attempt == by.attempt);
+        let Some(pending) = pending.filter(|it| it.awaits(by.subtask)) else {
+            return FinishAnswer::NotAwaited;
+        };
+        pending.awaited.remove(&by.subtask);
+        pending.finished.insert(by.subtask);
+        if !pending.awaited.is_empty() {
+            FinishAnswer::Counted
+        } else if pending.snapshots.is_empty() {
+            FinishAnswer::NothingLeft
+        } else {
+            FinishAnswer::Whole(pending.whole())
+        }
     }
 
     /// A subtask's snapshot is durable. Total: any checkpoint, any attempt, any number of times (G1).
@@ -176,10 +220,7 @@ impl PendingCheckpoints {
             return ignored(AckAnswer::Unknown, false);
         }
         pending.snapshots.insert(by.subtask, snapshot);
-        let manifest = pending.awaited.is_empty().then(|| {
-            pending.phase = Phase::WritingManifest;
-            pending.snapshots.values().cloned().collect()
-        });
+        let manifest = pending.awaited.is_empty().then(|| pending.whole());
         Acked { answer: AckAnswer::Success, manifest, is_left_over: false }
     }
 
@@ -246,6 +287,26 @@ impl PendingCheckpoints {
             is_budget_spent: pending.kind == CheckpointKind::Checkpoint
                 && self.budget.on_abort(checkpoint, reason),
         })
+    }
+}
+
+impl Pending {
+    /// Whether the subtask still owes its ack.
+    pub fn awaits(&self, subtask: SubtaskId) -> bool {
+        self.awaited.contains(&subtask)
+    }
+
+    /// Whether it holds nothing of the subtask, which had finished.
+    pub fn goes_without(&self, subtask: SubtaskId) -> bool {
+        self.finished.contains(&subtask)
+    }
+
+    fn whole(&mut self) -> Whole {
+        self.phase = Phase::WritingManifest;
+        Whole {
+            snapshots: self.snapshots.values().cloned().collect(),
+            finished: self.finished.iter().copied().collect(),
+        }
     }
 }
 

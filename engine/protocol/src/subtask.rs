@@ -7,9 +7,10 @@
 //! by input channels until their barriers, by output channels until the barrier left or overtook what was
 //! queued before it (E2, E9). Only a sealed snapshot is written, so its ack covers all of it (E4).
 //!
-//! End of input, in this engine: a subtask whose input ended stays alive and keeps taking barriers
-//! until a checkpoint that was taken after all subtasks ended is completed (N3, N4). So no checkpoint
-//! ever contains a finished subtask.
+//! End of input: a subtask whose input ended takes barriers until a checkpoint that holds its end is
+//! completed. Then it commits what that one holds, closes its outputs and finishes (N3, K13). It needs no
+//! other subtask's end, and checkpoints go on without it (N1). Its last transaction is that of its first
+//! checkpoint after the end: an id above every completed and restored one, like any other (K12).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -43,6 +44,10 @@ pub struct Plan {
     pub restored: Option<CheckpointId>,
     /// Transactions in the restored snapshot that may not have been committed (K4).
     pub restored_transactions: BTreeSet<CheckpointId>,
+    /// Whether the restored checkpoint holds the end of its input, or holds it as finished.
+    pub is_restored_at_end: bool,
+    /// Whether it finishes with the job's final checkpoint only, and not with its own (N5).
+    pub finishes_together: bool,
 }
 
 /// What happened to a subtask.
@@ -98,8 +103,7 @@ pub enum Input {
     Completed {
         /// Which checkpoint.
         checkpoint: CheckpointId,
-        /// Whether every subtask had ended before it was triggered: the subtask finishes once its
-        /// transactions are committed (N3, N4).
+        /// Whether every subtask had ended before it was triggered, so that none follows it (N4).
         is_final: bool,
     },
     /// The checkpoint was given up.
@@ -211,7 +215,7 @@ pub enum Effect {
     Run,
     /// Tell the coordinator that the input ended.
     ReportEnded,
-    /// Close the output channels, report `Finished` and stop.
+    /// Close the output channels, report `Finished` and stop. Nothing is left to commit (K13).
     Finish,
     /// Report `Failed` and stop.
     Fail {
@@ -241,8 +245,18 @@ pub struct Subtask {
     timed: Option<CheckpointId>,
     /// The newest snapshot taken here, or the restored one.
     newest_snapshot: CheckpointId,
-    /// Set when the input ended: the newest snapshot of that moment. Only a later one holds the end.
-    ended_after: Option<CheckpointId>,
+    end: End,
+}
+
+/// How far the end of the input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    /// There is input.
+    Ahead,
+    /// It was read after this snapshot, the newest of that moment. Only a later one holds it.
+    After(CheckpointId),
+    /// A completed checkpoint holds it. What is left is to commit (N3).
+    Completed,
 }
 
 /// A snapshot that waits for in-flight data.
@@ -260,10 +274,8 @@ enum Phase {
     Created,
     /// Restored transactions are being committed; nothing is read (K4). A trigger that comes now waits.
     Restoring { postponed: Option<Barrier> },
-    /// Input is read.
+    /// Input is read, or has ended.
     Running,
-    /// The final checkpoint is completed; its transactions are being committed.
-    Finishing,
     /// Finished or failed; nothing follows.
     Stopped,
 }
@@ -290,7 +302,7 @@ impl Subtask {
             unsealed: None,
             timed: None,
             newest_snapshot,
-            ended_after: None,
+            end: End::Ahead,
             plan,
         }
     }
@@ -305,6 +317,12 @@ impl Subtask {
         self.phase == Phase::Stopped
     }
 
+    /// Whether a completed checkpoint holds its end, so that a snapshot now holds nothing but transactions
+    /// that are to be committed (N2).
+    pub fn is_finishing(&self) -> bool {
+        self.end == End::Completed
+    }
+
     /// The channels that must not be read now.
     pub fn blocked(&self) -> BTreeSet<ChannelId> {
         self.aligner.blocked().collect()
@@ -317,8 +335,9 @@ impl Subtask {
             Phase::Created if input == Input::Start => self.on_start(effects),
             Phase::Created => stale(format!("{input} before the start"), effects),
             Phase::Stopped => stale(format!("{input} after the stop"), effects),
-            Phase::Restoring { .. } | Phase::Running | Phase::Finishing => {
+            Phase::Restoring { .. } | Phase::Running => {
                 self.on_live(&input, effects);
+                self.finish_when_done(effects);
             }
         }
     }
@@ -386,7 +405,7 @@ impl Subtask {
 
     fn on_barrier(&mut self, channel: ChannelId, barrier: Barrier, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Running | Phase::Finishing => {
+            Phase::Running => {
                 self.align(Some(channel), effects, |aligner, out| {
                     aligner.on_barrier(channel, barrier, out);
                 });
@@ -405,7 +424,7 @@ impl Subtask {
     /// One that comes too early is awaited in its place, where it is declined or obeyed.
     fn on_announced(&mut self, channel: ChannelId, barrier: Barrier, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Running | Phase::Finishing => {
+            Phase::Running => {
                 self.align(Some(channel), effects, |aligner, out| {
                     aligner.on_announced(channel, barrier, out);
                 });
@@ -468,13 +487,28 @@ impl Subtask {
     }
 
     fn on_input_ended(&mut self, effects: &mut Vec<Effect>) {
-        if self.ended_after.is_some() {
+        if self.end != End::Ahead {
             stale("a second end of input", effects);
             return;
         }
-        self.ended_after = Some(self.newest_snapshot);
-        effects.push(Effect::Note(Event::SubtaskEnded { attempt: self.plan.attempt }));
+        let attempt = self.plan.attempt;
+        effects.push(Effect::Note(Event::SubtaskEnded { attempt }));
         effects.push(Effect::ReportEnded);
+        self.end = End::After(self.newest_snapshot);
+        if self.plan.is_restored_at_end && !self.plan.finishes_together {
+            effects.push(Effect::Note(Event::SubtaskRestoredAtEnd { attempt }));
+            self.end = End::Completed;
+        }
+    }
+
+    /// Neither a commit nor a write is left behind (K13); who waits for a barrier gets the closed channel
+    /// instead.
+    fn finish_when_done(&mut self, effects: &mut Vec<Effect>) {
+        let has_nothing_left = self.committer.is_settled() && self.writing.is_empty();
+        if self.phase == Phase::Running && self.end == End::Completed && has_nothing_left {
+            self.phase = Phase::Stopped;
+            effects.push(Effect::Finish);
+        }
     }
 
     fn on_completed(
@@ -488,13 +522,17 @@ impl Subtask {
             stale(format!("completion of {checkpoint}, which has no snapshot here"), effects);
             return;
         }
-        if is_final {
-            if self.ended_after.is_some_and(|before_end| before_end < checkpoint) {
-                self.phase = Phase::Finishing;
-            } else {
-                // To finish now would lose the records after the snapshot.
+        match self.end {
+            End::After(newest_before) if newest_before < checkpoint => {
+                if is_final || !self.plan.finishes_together {
+                    self.end = End::Completed;
+                }
+            }
+            // To finish now would lose the records after the snapshot.
+            End::Ahead | End::After(_) if is_final => {
                 stale(format!("final checkpoint {checkpoint} before the end of input"), effects);
             }
+            End::Ahead | End::After(_) | End::Completed => {}
         }
         self.commit(effects, |committer, out| committer.on_completed(checkpoint, out));
     }
@@ -629,6 +667,14 @@ impl Subtask {
             "{checkpoint} cuts after {}",
             self.newest_snapshot
         );
+        if self.end == End::Completed && self.committer.is_settled() {
+            // Only an older write is waited for, and there could always be another. The finish counts as
+            // the ack, and the closed channels as the barrier (C3).
+            self.disarm_timeout(checkpoint, effects);
+            self.aligner.on_aborted(checkpoint, &mut Vec::new());
+            stale(format!("barrier {checkpoint} before the finish"), effects);
+            return;
+        }
         // Both bounds are met only when writes or commits hang. A counted decline turns that into a
         // failover, where the restored transactions are committed first.
         let has_room = self.writing.len() < SNAPSHOTS_WRITING_MAX && !self.committer.is_full();
@@ -714,10 +760,6 @@ impl Subtask {
                 if let Some(barrier) = postponed {
                     self.align(None, effects, |aligner, out| aligner.on_trigger(barrier, out));
                 }
-            }
-            Phase::Finishing => {
-                self.phase = Phase::Stopped;
-                effects.push(Effect::Finish);
             }
             Phase::Created | Phase::Running | Phase::Stopped => {}
         }

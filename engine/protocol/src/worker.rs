@@ -86,12 +86,14 @@ pub enum Effect {
     Start(Attempt),
     /// Stop these subtasks. Each reports `Cancelled`, `Finished` or `Failed`, once.
     Stop(Attempt),
-    /// Hand to the attempt's source subtasks.
+    /// Hand to these subtasks of the attempt, as far as they run.
     Trigger {
         /// The attempt.
         attempt: Attempt,
         /// The checkpoint, and how it is taken.
         barrier: Barrier,
+        /// Which subtasks.
+        subtasks: Vec<SubtaskId>,
     },
     /// Hand to all the attempt's subtasks.
     Completed {
@@ -317,8 +319,8 @@ impl Worker {
             Order::Deploy(deployment) => self.on_deploy(deployment, effects),
             Order::Start(attempt) => self.on_start_attempt(attempt, effects),
             Order::Cancel(attempt) => self.on_cancel(attempt, effects),
-            Order::Trigger { attempt, barrier } => {
-                self.pass_on(attempt, Effect::Trigger { attempt, barrier }, effects);
+            Order::Trigger { attempt, barrier, subtasks } => {
+                self.pass_on(attempt, Effect::Trigger { attempt, barrier, subtasks }, effects);
             }
             Order::Completed { attempt, checkpoint, is_final } => {
                 let completed = Effect::Completed { attempt, checkpoint, is_final };

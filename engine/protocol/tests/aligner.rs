@@ -196,14 +196,47 @@ fn an_abort_during_alignment_frees_the_channels_and_an_abort_after_the_cut_chang
     );
 }
 
+// Rules: F3
 #[test]
-fn a_trigger_is_obeyed_once_in_ascending_order_and_only_by_a_source() {
+fn a_trigger_is_obeyed_once_and_in_ascending_order() {
     check(
         ExactlyOnce,
         0,
         &[(Trigger(2), "cut 2"), (Trigger(2), "ignore 2"), (Trigger(1), "ignore 1")],
     );
-    check(ExactlyOnce, 1, &[(Trigger(1), "ignore 1")]);
+}
+
+// Rules: B11, C3, N1
+#[test]
+fn a_trigger_behind_a_finished_upstream_waits_until_every_channel_is_closed() {
+    check(
+        ExactlyOnce,
+        2,
+        &[
+            (Closed(0), ""),
+            (Trigger(1), "started 1"),
+            (Trigger(1), "ignore 1"),
+            (Closed(1), "cut 1"),
+            (Trigger(2), "cut 2"),
+        ],
+    );
+}
+
+// Rules: C3, C5, N1
+#[test]
+fn a_trigger_abandons_an_older_alignment_and_is_passed_over_behind_its_own_barrier() {
+    check(
+        ExactlyOnce,
+        2,
+        &[
+            (Barrier(0, 1), "started 1, block ch0"),
+            (Trigger(2), "unblock ch0, subsume 1, marker 1, started 2"),
+            (Barrier(0, 2), "block ch0"),
+            (Trigger(2), "ignore 2"),
+            (Closed(1), "cut 2, unblock ch0"),
+            (Trigger(2), "ignore 2"),
+        ],
+    );
 }
 
 #[test]

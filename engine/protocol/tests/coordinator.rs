@@ -21,7 +21,8 @@ const WORKERS: [WorkerId; 3] = [WorkerId(1), WorkerId(2), WorkerId(3)];
 fn plan() -> JobPlan {
     let subtask = |operator, index| SubtaskPlan {
         subtask: SubtaskId::new(operator, index),
-        is_source: operator == 0,
+        upstream: (0..2).filter(|_| operator == 1).map(|it| SubtaskId::new(0, it)).collect(),
+        has_union_state: false,
     };
     JobPlan {
         subtasks: vec![subtask(0, 0), subtask(0, 1), subtask(1, 0), subtask(1, 1)],
@@ -138,8 +139,10 @@ impl World {
         assert!(self.outcome.is_none(), "an effect after the end: {effect:?}");
         match effect {
             Effect::Persist { write, record } => self.on_persist(*write, record),
-            Effect::WriteManifest { checkpoint, snapshots } => {
-                let subtasks: Vec<_> = snapshots.iter().map(|it| it.subtask).collect();
+            Effect::WriteManifest { checkpoint, snapshots, finished } => {
+                let snapshots = snapshots.iter().map(|it| it.subtask);
+                let mut subtasks: Vec<_> = snapshots.chain(finished.iter().copied()).collect();
+                subtasks.sort_unstable();
                 let all: Vec<_> = self.plan.subtasks.iter().map(|it| it.subtask).collect();
                 assert_eq!(subtasks, all, "a manifest needs every subtask's snapshot, in order");
                 assert!(self.manifests.insert(*checkpoint), "manifest {checkpoint} written twice");
@@ -786,8 +789,9 @@ impl Script {
 
 /// One source subtask on worker 1 and one sink subtask on worker 2: slot 0 and slot 1.
 fn two_workers() -> JobPlan {
-    let source = SubtaskPlan { subtask: SubtaskId::new(0, 0), is_source: true };
-    let sink = SubtaskPlan { subtask: SubtaskId::new(1, 1), is_source: false };
+    let source = SubtaskPlan::source(SubtaskId::new(0, 0));
+    let upstream = vec![source.subtask];
+    let sink = SubtaskPlan { subtask: SubtaskId::new(1, 1), upstream, has_union_state: false };
     JobPlan { subtasks: vec![source, sink], ..plan() }
 }
 

@@ -63,7 +63,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Begin if acked.len() < 4 => {
-                    pending.begin(CheckpointId(next), Attempt(1), subtasks(), Wanted::periodic());
+                    pending.begin(CheckpointId(next), Attempt(1), subtasks(), BTreeSet::new(), Wanted::periodic());
                     acked.insert(next, BTreeSet::new());
                     next += 1;
                 }
@@ -141,7 +141,7 @@ proptest! {
 #[test]
 fn a_late_ack_of_an_expired_checkpoint_is_answered_and_its_files_are_left_over() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(1), subtasks(), Wanted::periodic());
+    pending.begin(CheckpointId(1), Attempt(1), subtasks(), BTreeSet::new(), Wanted::periodic());
     assert!(pending.abort(CheckpointId(1), AbortReason::Expired).is_some());
     let late = pending.on_ack(CheckpointId(1), by(0, 1), snapshot(by(0, 1)));
     assert_eq!((late.answer, late.is_left_over), (AckAnswer::Discarded, true));
@@ -153,7 +153,7 @@ fn a_late_ack_of_an_expired_checkpoint_is_answered_and_its_files_are_left_over()
 #[test]
 fn an_ack_with_the_snapshot_of_another_attempt_does_not_count() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(2), subtasks(), Wanted::periodic());
+    pending.begin(CheckpointId(1), Attempt(2), subtasks(), BTreeSet::new(), Wanted::periodic());
     let got = pending.on_ack(CheckpointId(1), by(0, 2), snapshot(by(0, 1)));
     assert_eq!(got.answer, AckAnswer::Unknown);
 }
@@ -162,7 +162,7 @@ fn an_ack_with_the_snapshot_of_another_attempt_does_not_count() {
 #[test]
 fn a_decline_after_the_last_ack_changes_nothing() {
     let mut pending = PendingCheckpoints::new(5, CheckpointId(0));
-    pending.begin(CheckpointId(1), Attempt(1), subtasks(), Wanted::periodic());
+    pending.begin(CheckpointId(1), Attempt(1), subtasks(), BTreeSet::new(), Wanted::periodic());
     assert!(pending.on_decline(CheckpointId(1), by(0, 1)));
     assert!(!pending.on_decline(CheckpointId(1), by(0, 2)), "another attempt");
     assert!(!pending.on_decline(CheckpointId(1), by(SUBTASKS, 1)), "another subtask");

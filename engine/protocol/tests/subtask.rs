@@ -20,6 +20,8 @@ fn plan(channels: u32, has_sink: bool) -> Plan {
         mode: ExactlyOnce,
         restored: None,
         restored_transactions: BTreeSet::new(),
+        is_restored_at_end: false,
+        finishes_together: false,
     }
 }
 
@@ -42,6 +44,10 @@ fn barrier(channel: u32, checkpoint: u64) -> Input {
 
 fn marker(channel: u32, checkpoint: u64) -> Input {
     Input::CancelMarker { channel: ChannelId(channel), checkpoint: CheckpointId(checkpoint) }
+}
+
+fn closed(channel: u32) -> Input {
+    Input::Closed { channel: ChannelId(channel) }
 }
 
 fn durable(checkpoint: u64) -> Input {
@@ -336,22 +342,132 @@ fn a_commit_that_keeps_failing_fails_the_attempt_and_is_never_skipped() {
 }
 
 #[test]
-fn a_subtask_that_ended_takes_barriers_until_the_final_checkpoint_is_committed() {
+fn a_subtask_that_ended_finishes_when_its_first_checkpoint_after_the_end_is_committed() {
+    check(
+        plan(1, true),
+        &[
+            (Input::Start, "abort-lingering, run"),
+            (barrier(0, 1), "barrier 1, pre-commit 1, snapshot 1"),
+            (durable(1), "ack 1"),
+            (Input::InputEnded, "report-ended"),
+            (Input::InputEnded, "(stale-input)"),
+            (completed(1), "commit 1"),
+            (committed(1), ""),
+            (barrier(0, 2), "barrier 2, pre-commit 2, snapshot 2"),
+            (durable(2), "ack 2"),
+            (completed(2), "commit 2"),
+            (committed(2), "finish"),
+            (barrier(0, 3), "(stale-input)"),
+        ],
+    );
+}
+
+// Rules: H4, K7, N3
+#[test]
+fn the_transactions_of_given_up_checkpoints_after_the_end_ride_with_the_one_that_completes() {
     check(
         plan(1, true),
         &[
             (Input::Start, "abort-lingering, run"),
             (Input::InputEnded, "report-ended"),
-            (Input::InputEnded, "(stale-input)"),
+            (barrier(0, 1), "barrier 1, pre-commit 1, snapshot 1"),
+            (durable(1), "ack 1"),
+            (aborted(1), ""),
+            (barrier(0, 2), "barrier 2, pre-commit 2, snapshot 2"),
+            (durable(2), "ack 2"),
+            (completed(2), "commit 1"),
+            (committed(1), "commit 2"),
+            (committed(2), "finish"),
+        ],
+    );
+}
+
+// Rules: N2, N3
+#[test]
+fn a_checkpoint_while_the_last_commit_is_outstanding_holds_its_transaction() {
+    check(
+        plan(1, true),
+        &[
+            (Input::Start, "abort-lingering, run"),
+            (Input::InputEnded, "report-ended"),
             (barrier(0, 1), "barrier 1, pre-commit 1, snapshot 1"),
             (durable(1), "ack 1"),
             (completed(1), "commit 1"),
             (barrier(0, 2), "barrier 2, pre-commit 2, snapshot 2"),
             (durable(2), "ack 2"),
-            (completed_final(2), ""),
-            (committed(1), "commit 2"),
-            (committed(2), "finish"),
-            (barrier(0, 3), "(stale-input)"),
+            (committed(1), "finish"),
+        ],
+    );
+}
+
+// Rules: C3, N3
+#[test]
+fn a_subtask_that_only_waits_for_a_write_takes_no_further_snapshot() {
+    check(
+        plan(0, false),
+        &[
+            (Input::Start, "run"),
+            (Input::InputEnded, "report-ended"),
+            (trigger(1), "barrier 1, snapshot 1"),
+            (durable(1), "ack 1"),
+            (trigger(2), "barrier 2, snapshot 2"),
+            (completed(1), ""),
+            (trigger(3), "(stale-input)"),
+            (durable(2), "ack 2, finish"),
+        ],
+    );
+}
+
+// Rules: K4, K5, N3
+#[test]
+fn a_subtask_restored_at_its_end_commits_what_is_left_and_finishes() {
+    let mut plan = restored(plan(1, true), 4, &[4]);
+    plan.is_restored_at_end = true;
+    check(
+        plan,
+        &[
+            (Input::Start, "commit 4"),
+            (committed(4), "abort-lingering, run"),
+            (Input::InputEnded, "report-ended, finish"),
+        ],
+    );
+}
+
+// Rules: N3, N5
+#[test]
+fn a_subtask_that_finishes_together_waits_for_the_final_checkpoint() {
+    let mut plan = restored(plan(0, false), 4, &[]);
+    plan.is_restored_at_end = true;
+    plan.finishes_together = true;
+    check(
+        plan,
+        &[
+            (Input::Start, "run"),
+            (Input::InputEnded, "report-ended"),
+            (trigger(5), "barrier 5, snapshot 5"),
+            (durable(5), "ack 5"),
+            (completed(5), ""),
+            (trigger(6), "barrier 6, snapshot 6"),
+            (durable(6), "ack 6"),
+            (completed_final(6), "finish"),
+        ],
+    );
+}
+
+// Rules: B11, C3, N1
+#[test]
+fn a_subtask_whose_whole_upstream_finished_is_triggered_and_cuts_behind_its_last_records() {
+    check(
+        plan(2, true),
+        &[
+            (Input::Start, "abort-lingering, run"),
+            (closed(0), ""),
+            (trigger(1), ""),
+            (Input::InputEnded, "report-ended"),
+            (closed(1), "barrier 1, pre-commit 1, snapshot 1"),
+            (durable(1), "ack 1"),
+            (completed(1), "commit 1"),
+            (committed(1), "finish"),
         ],
     );
 }
@@ -363,7 +479,9 @@ fn a_checkpoint_from_before_the_end_of_input_never_finishes_the_subtask() {
         &[
             (Input::Start, "run"),
             (trigger(1), "barrier 1, snapshot 1"),
+            (durable(1), "ack 1"),
             (Input::InputEnded, "report-ended"),
+            (completed(1), ""),
             (completed_final(1), "(stale-input)"),
             (trigger(2), "barrier 2, snapshot 2"),
             (durable(2), "ack 2"),

@@ -24,6 +24,8 @@ fn plan(channels: u32) -> Plan {
         mode: ExactlyOnce,
         restored: None,
         restored_transactions: BTreeSet::new(),
+        is_restored_at_end: false,
+        finishes_together: false,
     }
 }
 

@@ -26,7 +26,14 @@ fn order(token: u64, order: Order) -> Input {
 fn deploy(attempt: u32) -> Order {
     let subtasks = vec![SubtaskId::new(0, 0), SubtaskId::new(1, 0)];
     let locations = subtasks.iter().map(|subtask| (*subtask, WorkerId(1))).collect();
-    Order::Deploy(Deployment { attempt: Attempt(attempt), restore: None, subtasks, locations })
+    let finish_together = Vec::new();
+    Order::Deploy(Deployment {
+        attempt: Attempt(attempt),
+        restore: None,
+        subtasks,
+        locations,
+        finish_together,
+    })
 }
 
 fn id(operator: u32, attempt: u32) -> AttemptId {
@@ -46,7 +53,8 @@ fn start() -> Input {
 }
 
 fn trigger(attempt: u32) -> Order {
-    Order::Trigger { attempt: Attempt(attempt), barrier: Barrier::aligned(CheckpointId(9)) }
+    let barrier = Barrier::aligned(CheckpointId(9));
+    Order::Trigger { attempt: Attempt(attempt), barrier, subtasks: Vec::new() }
 }
 
 fn show(effect: &Effect) -> String {

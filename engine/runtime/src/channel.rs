@@ -43,7 +43,7 @@ pub enum Element {
 pub enum SubtaskOrder {
     /// Every subtask is ready: connect and process.
     Start,
-    /// Take a checkpoint (sources only).
+    /// Take a checkpoint: to sources, and to those whose whole upstream has finished.
     Trigger(Barrier),
     /// The checkpoint is completed.
     Completed {

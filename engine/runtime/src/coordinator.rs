@@ -9,7 +9,7 @@
 //! order by waiting for the answers that matter. Frames to a worker wait in a bounded queue of their own:
 //! one that sends and does not receive is disconnected, and never holds up the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use seawall_protocol::coordinator::{
 use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{ToCoordinator, ToWorker};
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
-use seawall_protocol::{CheckpointId, JobId, SessionId, WorkerId};
+use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
 
 use crate::control::{Ask, Asked, Control, Reply};
@@ -110,13 +110,20 @@ pub fn operators_of(job: &Job) -> Vec<OperatorInfo> {
     job.operators.iter().map(info).collect()
 }
 
-fn plan(config: &CoordinatorConfig) -> JobPlan {
-    let subtask_plan = |subtask: seawall_protocol::SubtaskId| {
-        let operator = &config.job.operators[subtask.operator.0 as usize];
-        SubtaskPlan { subtask, is_source: operator.enumerate.is_some() }
+/// The subtasks of `job`, and who sends to whom.
+pub fn subtask_plans(job: &Job) -> Vec<SubtaskPlan> {
+    let subtask_plan = |subtask: SubtaskId| {
+        let upstream: BTreeSet<_> =
+            job.channels_into(subtask).into_iter().map(|(_, from)| from).collect();
+        // No operator has union state yet.
+        SubtaskPlan { subtask, upstream: upstream.into_iter().collect(), has_union_state: false }
     };
+    job.subtasks().map(subtask_plan).collect()
+}
+
+fn plan(config: &CoordinatorConfig) -> JobPlan {
     JobPlan {
-        subtasks: config.job.subtasks().map(subtask_plan).collect(),
+        subtasks: subtask_plans(&config.job),
         checkpoint: config.checkpoint.clone(),
         restart: config.restart.clone(),
         heartbeat: config.heartbeat.clone(),
@@ -134,6 +141,7 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, R
             let manifest = manifest::read(storage, newest).await?;
             let operators = operators_of(&config.job);
             manifest.check_compatible(storage.root(), config.id, &config.job.name, &operators)?;
+            manifest.check_finished(storage, &subtask_plans(&config.job)).await?;
         }
         None if splits::read(storage).await?.is_some() => {}
         None => {
@@ -318,8 +326,8 @@ impl Shell {
                     Err(_) => Some(Input::RecordFailed(write)),
                 }
             }),
-            Effect::WriteManifest { checkpoint, snapshots } => {
-                let manifest = self.manifest(checkpoint, snapshots);
+            Effect::WriteManifest { checkpoint, snapshots, finished } => {
+                let manifest = self.manifest(checkpoint, snapshots, finished);
                 self.answer_later(|storage| async move {
                     match manifest::write(&storage, &manifest).await {
                         Ok(()) => Some(Input::ManifestWritten(checkpoint)),
@@ -377,13 +385,19 @@ impl Shell {
         });
     }
 
-    fn manifest(&self, checkpoint: CheckpointId, snapshots: Vec<SnapshotHandle>) -> Manifest {
+    fn manifest(
+        &self,
+        checkpoint: CheckpointId,
+        snapshots: Vec<SnapshotHandle>,
+        finished: Vec<SubtaskId>,
+    ) -> Manifest {
         Manifest {
             job: self.config.id,
             job_name: self.config.job.name.clone(),
             checkpoint,
             operators: operators_of(&self.config.job),
             snapshots,
+            finished,
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Launch {
     pub attempt: AttemptId,
     /// The checkpoint to restore.
     pub restore: Option<CheckpointId>,
+    /// Whether it finishes with the job's final checkpoint only.
+    pub finishes_together: bool,
     /// Where checkpoints are.
     pub storage: Storage,
     /// How barriers are handled.
@@ -146,7 +148,7 @@ struct Driver {
     open_channels: BTreeSet<ChannelId>,
     /// Everything that depends on the end of the input was emitted.
     is_ended: bool,
-    /// This attempt told downstream and coordinator that its source ended; a restored one tells again.
+    /// This attempt told downstream and coordinator that it ended; a restored one tells again.
     has_told_end: bool,
     life: Life,
     /// Why a commit failed in a way that no other attempt can mend: output is lost (K8).
@@ -179,9 +181,15 @@ impl Driver {
         };
         let mut chain = (operator.build)(place);
         let mut snapshot = match launch.restore {
-            Some(checkpoint) => Some(read_snapshot(&launch, checkpoint).await?),
+            Some(checkpoint) => match read_snapshot(&launch, checkpoint).await? {
+                Restored::Snapshot(snapshot) => Some(snapshot),
+                Restored::Finished => {
+                    Some(Snapshot::of_finished(&operator.name, launch.attempt, checkpoint))
+                }
+            },
             None => None,
         };
+        let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
         match &mut chain {
             Chain::Source(source) => {
                 let splits = match &snapshot {
@@ -217,10 +225,12 @@ impl Driver {
             mode: launch.mode,
             restored: launch.restore,
             restored_transactions: transactions.keys().copied().collect(),
+            is_restored_at_end: is_at_end,
+            finishes_together: launch.finishes_together,
         };
         Ok(Self {
             core: Subtask::new(plan.clone()),
-            is_ended: snapshot.as_ref().is_some_and(|it| it.is_ended),
+            is_ended: is_at_end,
             has_told_end: false,
             open_channels: (0..channels).map(ChannelId).collect(),
             launch,
@@ -288,9 +298,7 @@ impl Driver {
                 }
                 Progress::Ended => {
                     self.is_ended = true;
-                    self.has_told_end = true;
-                    self.send_all(|| Element::End).await?;
-                    self.feed_core(Input::InputEnded).await?;
+                    self.tell_end().await?;
                 }
             }
         }
@@ -366,7 +374,12 @@ impl Driver {
         }
         self.flush_edges();
         self.send_ready().await?;
+        self.tell_end().await
+    }
+
+    async fn tell_end(&mut self) -> Result<(), Failure> {
         self.send_all(|| Element::End).await?;
+        self.has_told_end = true;
         self.feed_core(Input::InputEnded).await
     }
 
@@ -457,10 +470,7 @@ impl Driver {
             Effect::Run => self.life = Life::Running,
             Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
             Effect::Finish => {
-                // A receiver that finished first is gone, and needs to know nothing more.
-                for channel in self.outgoing.values_mut().flatten() {
-                    let _ = channel.send(Element::Closed).await;
-                }
+                self.send_all(|| Element::Closed).await?;
                 self.life = Life::Finished;
             }
             Effect::Fail { cause } => {
@@ -516,6 +526,8 @@ impl Driver {
     /// Encoding and writing go on beside the pipeline and answer through the inbox.
     fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
         let (mut view, splits): (Box<dyn StateView>, _) = match &mut self.chain {
+            // Nothing reads it any more: only what is to be committed counts (N2).
+            _ if self.core.is_finishing() => (Box::new(NoState), Vec::new()),
             Chain::Source(source) => {
                 (Box::new(NoState), source.splits().map_err(Failure::retryable)?)
             }
@@ -579,10 +591,15 @@ impl Driver {
         }
     }
 
-    /// Sends an element on every output channel, behind everything emitted so far (C8).
+    /// Sends an element on every output channel, behind everything emitted so far (C8). Once it heard of
+    /// the end, a receiver may have finished, and needs to know nothing more; one that is still there sees
+    /// for itself that its channel broke.
     async fn send_all(&mut self, element: impl Fn() -> Element) -> Result<(), Failure> {
         for channel in self.outgoing.values_mut().flatten() {
-            channel.send(element()).await.map_err(Failure::retryable)?;
+            let sent = channel.send(element()).await;
+            if !self.has_told_end {
+                sent.map_err(Failure::retryable)?;
+            }
         }
         Ok(())
     }
@@ -603,16 +620,26 @@ async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamErr
     Ok(sections)
 }
 
-async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Snapshot, Failure> {
+/// What a checkpoint holds of a subtask.
+enum Restored {
+    Snapshot(Snapshot),
+    Finished,
+}
+
+async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Restored, Failure> {
     // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
     let manifest = manifest::read(&launch.storage, checkpoint).await.map_err(Failure::retryable)?;
     let subtask = launch.attempt.subtask;
+    if manifest.finished.contains(&subtask) {
+        return Ok(Restored::Finished);
+    }
     let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
     let handle = handle.ok_or_else(|| Failure {
         cause: format!("checkpoint {checkpoint} holds no snapshot of {subtask}"),
         is_fatal: true,
     })?;
-    snapshot::read(&launch.storage, checkpoint, handle).await.map_err(Failure::retryable)
+    let snapshot = snapshot::read(&launch.storage, checkpoint, handle).await;
+    snapshot.map(Restored::Snapshot).map_err(Failure::retryable)
 }
 
 /// This subtask's share of the splits that were listed when the job started.

@@ -167,12 +167,11 @@ impl Shell {
             Effect::Stop(attempt) => {
                 self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.stop());
             }
-            Effect::Trigger { attempt, barrier } => {
-                let order = SubtaskOrder::Trigger(barrier);
-                for (id, inbox) in self.registry.of(attempt) {
-                    let operator = &self.config.job.operators[id.subtask.operator.0 as usize];
-                    if operator.enumerate.is_some() {
-                        inbox.order(order.clone());
+            Effect::Trigger { attempt, barrier, subtasks } => {
+                for subtask in subtasks {
+                    // One that just finished is gone; the coordinator is about to hear of it.
+                    if let Some(inbox) = self.registry.get(AttemptId { subtask, attempt }) {
+                        inbox.order(SubtaskOrder::Trigger(barrier));
                     }
                 }
             }
@@ -242,6 +241,7 @@ impl Shell {
                 job: Arc::clone(&self.config.job),
                 attempt,
                 restore: deployment.restore,
+                finishes_together: deployment.finish_together.contains(&attempt.subtask),
                 storage: self.config.storage.clone(),
                 mode: self.config.mode,
                 metrics: Arc::clone(&self.config.metrics),

@@ -177,6 +177,7 @@ async fn checkpoint(storage: &Storage, id: u64) -> Result<(), String> {
         checkpoint: CheckpointId(id),
         operators: Vec::new(),
         snapshots: vec![handle],
+        finished: Vec::new(),
     };
     manifest::write(storage, &manifest).await.map_err(text)
 }

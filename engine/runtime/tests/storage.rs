@@ -58,6 +58,7 @@ async fn checkpoint(root: &Path, id: u64) -> Vec<SnapshotHandle> {
             key_groups: 128,
         }],
         snapshots: snapshots.clone(),
+        finished: Vec::new(),
     };
     manifest::write(&on_disk(root), &manifest).await.unwrap();
     assert_eq!(manifest::read(&on_disk(root), CheckpointId(id)).await.unwrap(), manifest);

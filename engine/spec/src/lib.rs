@@ -20,8 +20,8 @@ pub mod violation;
 pub use history::{CheckpointContents, CommittedFile, Ending, History, Recorded, VisibleEarly};
 pub use properties::{
     all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
-    exactly_once_output, exactly_once_state, ids_increase, no_loss, no_orphans, one_leader,
-    one_owner, recovers, restorable, restored_is_newest,
+    exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
+    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest,
 };
 pub use violation::Violation;
 
@@ -46,6 +46,7 @@ pub const ALL: &[Property] = &[
     restorable::PROPERTY,
     commit_after_completion::PROPERTY,
     commit_once::PROPERTY,
+    finish_after_checkpoint::PROPERTY,
     one_owner::PROPERTY,
     one_leader::PROPERTY,
     restored_is_newest::PROPERTY,

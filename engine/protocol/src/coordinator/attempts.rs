@@ -24,9 +24,10 @@ impl Coordinator {
         let locations = execution.locations();
         for worker in execution.workers() {
             let here = locations.iter().filter(|(_, at)| *at == worker);
-            let subtasks = here.map(|(subtask, _)| *subtask).collect();
+            let subtasks: Vec<_> = here.map(|(subtask, _)| *subtask).collect();
+            let finish_together = self.finish_together(&subtasks);
             let locations = locations.clone();
-            let deployment = Deployment { attempt, restore, subtasks, locations };
+            let deployment = Deployment { attempt, restore, subtasks, locations, finish_together };
             self.send(worker, Order::Deploy(deployment), effects);
         }
         effects.push(Effect::Note(Event::AttemptDeployed { attempt, restore }));
@@ -48,36 +49,6 @@ impl Coordinator {
         effects.push(Effect::Note(Event::AttemptStarted { attempt }));
         self.trigger.start(effects);
         self.failover.on_started(attempt, effects);
-    }
-
-    pub(super) fn on_ended(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
-        let Some(execution) = self.expect(worker, by, Status::Running, Status::Ended) else {
-            return stale(format!("end of {by}"), effects);
-        };
-        if execution.phase == Phase::Running && execution.are_all(Status::Ended) {
-            self.trigger.request_final(effects);
-        }
-    }
-
-    pub(super) fn on_finished(
-        &mut self,
-        worker: WorkerId,
-        by: AttemptId,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some((execution, status)) = self.live(worker, by) else {
-            return stale(format!("finish of {by}"), effects);
-        };
-        *execution.live_status(worker, by).expect("it is live") = Status::Finished;
-        let is_expected = match execution.phase {
-            Phase::Finishing => status == Status::Ended,
-            Phase::Cancelling { .. } => true,
-            Phase::Deploying | Phase::Running => false,
-        };
-        if !is_expected {
-            let cause = format!("{by} finished before the final checkpoint completed");
-            self.fail_attempt(cause, false, effects);
-        }
     }
 
     pub(super) fn on_cancelled(
@@ -224,16 +195,6 @@ impl Coordinator {
                 effects.push(Effect::Note(Event::JobFailed { cause: cause.clone() }));
                 self.stop(Outcome::Failed(cause), effects);
             }
-        }
-    }
-
-    pub(super) fn end_when_finished(&mut self) {
-        if let Job::Live(execution) = &self.job
-            && execution.phase == Phase::Finishing
-            && execution.are_all(Status::Finished)
-        {
-            self.job = Job::Ending;
-            self.store.request(Purpose::Finish);
         }
     }
 

@@ -8,11 +8,11 @@ use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
 use crate::ids::{AttemptId, CheckpointId};
 use crate::limits::RECORD_RETRY_PAUSE;
-use crate::message::{Barrier, DeclineReason, Order};
-use crate::pending::ManifestAnswer;
+use crate::message::{DeclineReason, Order};
+use crate::pending::{ManifestAnswer, Whole};
 use crate::record::SnapshotHandle;
 use crate::store::{Failed, Persisted, Purpose};
-use crate::trigger::Load;
+use crate::trigger::{Load, refuse};
 
 impl Coordinator {
     pub(super) fn on_reserved(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
@@ -25,16 +25,17 @@ impl Coordinator {
         };
         assert!(execution.phase == Phase::Running, "triggered in {:?}", execution.phase);
         let attempt = execution.attempt;
+        let finished = execution.finished();
+        if let Some(reason) = self.end_keeps_from(&finished, wanted.is_final()) {
+            return refuse(wanted, reason, effects);
+        }
         let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
-        self.pending.begin(checkpoint, attempt, subtasks, wanted);
+        let subtasks: Vec<_> = subtasks.filter(|it| !finished.contains(it)).collect();
+        self.pending.begin(checkpoint, attempt, subtasks, finished, wanted);
         let timeout = Delay::exactly(self.plan.checkpoint.timeout);
         effects.push(Effect::Arm(Timer::CheckpointExpires(checkpoint), timeout));
-        let sources = self.plan.subtasks.iter().filter(|it| it.is_source).map(|it| it.subtask);
-        let (is_final, kind) = (wanted.is_final(), wanted.kind);
-        let barrier = Barrier { checkpoint, kind, alignment: self.plan.checkpoint.alignment };
-        for worker in execution.workers_of(sources) {
-            self.send(worker, Order::Trigger { attempt, barrier }, effects);
-        }
+        self.inject_barriers(checkpoint, None, effects);
+        let is_final = wanted.is_final();
         effects.push(Effect::Note(Event::CheckpointTriggered { checkpoint, is_final }));
     }
 
@@ -57,9 +58,8 @@ impl Coordinator {
         if acked.is_left_over && !self.store.is_uncertain(checkpoint) {
             self.delete(checkpoint, effects);
         }
-        if let Some(snapshots) = acked.manifest {
-            effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
-            effects.push(Effect::WriteManifest { checkpoint, snapshots });
+        if let Some(whole) = acked.manifest {
+            write_manifest(checkpoint, whole, effects);
         }
     }
 
@@ -142,7 +142,7 @@ impl Coordinator {
             && execution.attempt == attempt
             && execution.phase == Phase::Running
         {
-            let workers = execution.workers();
+            let workers = execution.live_workers();
             if is_final {
                 execution.phase = Phase::Finishing;
             }
@@ -191,7 +191,7 @@ impl Coordinator {
         }
         let attempt = aborted.attempt;
         if let Some(execution) = self.execution().filter(|it| it.phase == Phase::Running) {
-            for worker in execution.workers() {
+            for worker in execution.live_workers() {
                 self.send(worker, Order::Aborted { attempt, checkpoint }, effects);
             }
         }
@@ -231,4 +231,11 @@ impl Coordinator {
     pub(super) fn load(&self) -> Load {
         Load { pending: self.pending.len(), cleaning: self.cleaning.len() }
     }
+}
+
+/// Nothing is missing any more.
+pub(super) fn write_manifest(checkpoint: CheckpointId, whole: Whole, effects: &mut Vec<Effect>) {
+    let Whole { snapshots, finished } = whole;
+    effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
+    effects.push(Effect::WriteManifest { checkpoint, snapshots, finished });
 }

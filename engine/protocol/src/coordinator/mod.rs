@@ -11,6 +11,9 @@
 //!        result durable <- all Finished <- final checkpoint completed <- all Ended ------------+
 //! ```
 //!
+//! A subtask that ended finishes as soon as a completed checkpoint holds its end, and checkpoints go on
+//! without it: see `ends`.
+//!
 //! What follows from the state alone, and not from one input, is decided in one place after every
 //! input: `settle`.
 //!
@@ -36,6 +39,7 @@ use crate::trigger::Trigger;
 
 mod attempts;
 mod checkpoints;
+mod ends;
 mod requests;
 mod workers;
 
@@ -53,12 +57,26 @@ pub struct JobPlan {
 }
 
 /// One subtask in the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SubtaskPlan {
     /// Which.
     pub subtask: SubtaskId,
-    /// Whether barriers are injected here (B11).
-    pub is_source: bool,
+    /// Who sends to it. Barriers are injected where nobody is, or all of them have finished (B11, N1).
+    pub upstream: Vec<SubtaskId>,
+    /// Whether a restore hands all of its operator's state to each of its subtasks (M5, N5).
+    pub has_union_state: bool,
+}
+
+impl SubtaskPlan {
+    /// A source subtask.
+    pub fn source(subtask: SubtaskId) -> Self {
+        Self { subtask, upstream: Vec::new(), has_union_state: false }
+    }
+
+    /// Whether barriers are always injected here.
+    pub fn is_source(&self) -> bool {
+        self.upstream.is_empty()
+    }
 }
 
 /// What happened to a coordinator.
@@ -197,6 +215,8 @@ pub enum Effect {
         checkpoint: CheckpointId,
         /// Its snapshots, ascending by subtask.
         snapshots: Vec<SnapshotHandle>,
+        /// The subtasks that finished before, ascending; it holds nothing of them (N1, N2).
+        finished: Vec<SubtaskId>,
     },
     /// Delete every file of the checkpoint. Answered by `Deleted` in any case: a failure never fails the
     /// job (H6).
@@ -294,7 +314,7 @@ impl Coordinator {
     /// A coordinator that has not read the store: its first input is [`Input::Recovered`].
     pub fn new(plan: JobPlan) -> Self {
         assert!(!plan.subtasks.is_empty(), "a job without subtasks");
-        assert!(plan.subtasks.iter().any(|it| it.is_source), "a job without a source");
+        assert!(plan.subtasks.iter().any(SubtaskPlan::is_source), "a job without a source");
         Self {
             leadership: Leadership::Standby,
             store: Store::new(StoreRecord::default(), plan.checkpoint.retained),
@@ -515,7 +535,7 @@ impl Coordinator {
             self.restart_or_give_up(effects);
         }
         if self.leadership == Leadership::Leading {
-            self.end_when_finished();
+            self.end_when_finished(effects);
             if self.trigger.begin(self.load(), effects) {
                 self.store.request(Purpose::Reserve);
             }

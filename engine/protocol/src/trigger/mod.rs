@@ -55,6 +55,8 @@ struct Running {
     /// A source reports a backlog (B7).
     is_behind: bool,
     last: Final,
+    /// Nothing begins by itself any more, except the final one.
+    is_automatic_off: bool,
 }
 
 /// Where the final checkpoint stands (N4).
@@ -157,7 +159,9 @@ impl Trigger {
 
     /// A source fell behind, or none is behind any more (B7).
     pub fn on_behind(&mut self, is_behind: bool, effects: &mut Vec<Effect>) {
-        if let Some(running) = self.running.as_mut().filter(|it| it.last == Final::NotYet) {
+        let running = self.running.as_mut();
+        if let Some(running) = running.filter(|it| it.last == Final::NotYet && !it.is_automatic_off)
+        {
             running.is_behind = is_behind;
             self.conditions.on_behind(&mut running.progress, is_behind, effects);
         }
@@ -184,6 +188,15 @@ impl Trigger {
             // Nothing is cut yet: what was to be the automatic one is the final one.
             Some(wanted) if wanted.rank == Rank::Periodic => *wanted = final_checkpoint(),
             Some(_) | None => self.enqueue(final_checkpoint(), effects),
+        }
+    }
+
+    /// No automatic checkpoint begins any more, only the final one.
+    pub fn stop_automatic(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(running) = &mut self.running {
+            running.progress.stop(effects);
+            running.queue.remove(Rank::Periodic);
+            running.is_automatic_off = true;
         }
     }
 
@@ -243,7 +256,8 @@ impl Trigger {
     fn enqueue_when_due(&mut self, load: Load, effects: &mut Vec<Effect>) {
         let Some(running) = &self.running else { return };
         let is_due = self.conditions.are_met(&running.progress);
-        if !is_due || running.last != Final::NotYet || running.queue.has(Rank::Periodic) {
+        let is_off = running.is_automatic_off || running.last != Final::NotYet;
+        if !is_due || is_off || running.queue.has(Rank::Periodic) {
             return;
         }
         if let Some(reason) = self.obstacle(Rank::Periodic, load) {
@@ -289,7 +303,7 @@ fn final_checkpoint() -> Wanted {
 }
 
 /// It never begins. Whoever asked for it hears why.
-fn refuse(wanted: Wanted, reason: SkipReason, effects: &mut Vec<Effect>) {
+pub fn refuse(wanted: Wanted, reason: SkipReason, effects: &mut Vec<Effect>) {
     effects.push(Effect::Note(Event::TriggerSkipped { reason }));
     if let Some(id) = wanted.request {
         effects.push(Effect::Answer { id, answer: Answer::Refused(reason.to_string()) });

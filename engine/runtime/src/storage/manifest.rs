@@ -1,14 +1,17 @@
 //! The manifest: what belongs to a checkpoint, and to which job the checkpoint belongs (H8).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use seawall_protocol::coordinator::SubtaskPlan;
+use seawall_protocol::finished;
 use seawall_protocol::record::SnapshotHandle;
-use seawall_protocol::{CheckpointId, JobId, OperatorId};
+use seawall_protocol::{CheckpointId, JobId, OperatorId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{Storage, layout};
+use crate::storage::{Storage, layout, snapshot};
 
 /// A checkpoint's table of contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +24,10 @@ pub struct Manifest {
     pub checkpoint: CheckpointId,
     /// Every operator chain of the job, ascending.
     pub operators: Vec<OperatorInfo>,
-    /// Every subtask's snapshot, ascending.
+    /// The snapshots, ascending by subtask.
     pub snapshots: Vec<SnapshotHandle>,
+    /// The subtasks that had finished, ascending (N2). All others have a snapshot.
+    pub finished: Vec<SubtaskId>,
 }
 
 /// One operator chain as it was when the checkpoint was taken.
@@ -93,6 +98,34 @@ impl Manifest {
         }
     }
 
+    /// Whether the subtasks that it holds as finished leave no gap (N5, N6).
+    ///
+    /// # Errors
+    /// `Incompatible` with the first gap; or a snapshot that had to be looked at cannot be read.
+    pub async fn check_finished(
+        &self,
+        storage: &Storage,
+        plan: &[SubtaskPlan],
+    ) -> Result<(), StorageError> {
+        let held: BTreeSet<_> = self.snapshots.iter().map(|it| it.subtask).collect();
+        let finished: BTreeSet<_> = self.finished.iter().copied().collect();
+        let mut at_end = BTreeSet::new();
+        let senders = plan.iter().filter(|it| finished.contains(&it.subtask));
+        let senders: BTreeSet<_> = senders.flat_map(|it| it.upstream.iter().copied()).collect();
+        for handle in self.snapshots.iter().filter(|it| senders.contains(&it.subtask)) {
+            if snapshot::read(storage, self.checkpoint, handle).await?.is_ended {
+                at_end.insert(handle.subtask);
+            }
+        }
+        match finished::find_gap(plan, &held, &at_end, &finished) {
+            None => Ok(()),
+            Some(gap) => Err(StorageError::Incompatible {
+                path: layout::manifest(storage.root(), self.checkpoint),
+                difference: gap.to_string(),
+            }),
+        }
+    }
+
     fn difference(&self, operators: &[OperatorInfo]) -> Option<String> {
         for (then, now) in self.operators.iter().zip(operators) {
             if (then.id, &then.name) != (now.id, &now.name) {
@@ -129,6 +162,7 @@ mod tests {
             checkpoint: CheckpointId(7),
             operators: vec![operator(0, "lines", 2), operator(1, "count", 4)],
             snapshots: Vec::new(),
+            finished: Vec::new(),
         };
         let checked =
             manifest.check_compatible(Path::new("data"), JobId(job), "keyed-count", operators);

@@ -21,7 +21,8 @@ pub struct Snapshot {
     pub checkpoint: CheckpointId,
     /// Whether the subtask had read all its input and emitted all it ever will.
     pub is_ended: bool,
-    /// The source's splits with their positions, each encoded by the source.
+    /// The source's splits with their positions, each encoded by the source. Of a subtask that is
+    /// finishing neither they nor its keyed state are held, only its transactions (N2).
     pub splits: Vec<Vec<u8>>,
     /// Keyed state, ascending by key group; key groups without state are absent.
     pub keyed: Vec<KeyedSection>,
@@ -39,6 +40,23 @@ pub struct KeyedSection {
     /// Keys and values, encoded by the state backend.
     #[serde(with = "bytes")]
     pub bytes: Vec<u8>,
+}
+
+impl Snapshot {
+    /// What a checkpoint that holds a subtask as finished stands for: the end, and nothing to do.
+    pub fn of_finished(operator: &str, attempt: AttemptId, checkpoint: CheckpointId) -> Self {
+        let AttemptId { subtask, attempt } = attempt;
+        Self {
+            operator: operator.to_owned(),
+            subtask,
+            attempt,
+            checkpoint,
+            is_ended: true,
+            splits: Vec::new(),
+            keyed: Vec::new(),
+            transactions: Vec::new(),
+        }
+    }
 }
 
 /// Writes the snapshot, once. It is durable when this returns, so the ack may leave (F7).

@@ -3,16 +3,17 @@
 //! ```text
 //! checkpoint-completed { n }, where the acks of n are of attempt a:
 //!     all acks of n are of a
-//!     every subtask that started in a acked n before
+//!     every subtask that started in a acked n before, or had finished before (N1)
 //!     its manifest was written before
 //! ```
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use seawall_protocol::event::Event;
-use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
+use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 
 use crate::Property;
 use crate::history::History;
@@ -33,6 +34,7 @@ pub const PROPERTY: Property = Property {
 pub fn check(history: &History) -> Result<(), Violation> {
     let mut started: BTreeMap<Attempt, BTreeSet<SubtaskId>> = BTreeMap::new();
     let mut acked: BTreeMap<CheckpointId, BTreeMap<SubtaskId, Attempt>> = BTreeMap::new();
+    let mut finished: BTreeSet<AttemptId> = BTreeSet::new();
     let mut manifests: BTreeSet<CheckpointId> = BTreeSet::new();
     for recorded in &history.events {
         if let Event::SubtaskReady { attempt, .. } = recorded.event {
@@ -40,6 +42,9 @@ pub fn check(history: &History) -> Result<(), Violation> {
         }
         if let Event::SnapshotAcked { attempt, checkpoint } = recorded.event {
             acked.entry(checkpoint).or_default().insert(attempt.subtask, attempt.attempt);
+        }
+        if let Event::SubtaskFinished { attempt } = recorded.event {
+            finished.insert(attempt);
         }
         if let Event::ManifestWritten { checkpoint } = recorded.event {
             manifests.insert(checkpoint);
@@ -60,16 +65,20 @@ pub fn check(history: &History) -> Result<(), Violation> {
                 format!("checkpoint {checkpoint} completed and {fault}, {}", stamp(recorded));
             return Err(Violation::of(&PROPERTY, message));
         }
-        let missing = attempts
+        let owes = |attempt: Attempt, subtask: SubtaskId| {
+            acks.is_none_or(|acks| !acks.contains_key(&subtask))
+                && !finished.contains(&AttemptId { subtask, attempt })
+        };
+        let missing: Vec<SubtaskId> = attempts
             .iter()
-            .filter_map(|attempt| started.get(attempt))
-            .flatten()
-            .filter(|subtask| acks.is_none_or(|acks| !acks.contains_key(subtask)));
-        if missing.clone().next().is_some() {
+            .filter_map(|attempt| Some((*attempt, started.get(attempt)?)))
+            .flat_map(|(attempt, all)| all.iter().copied().filter(move |it| owes(attempt, *it)))
+            .collect();
+        if !missing.is_empty() {
             let message =
                 format!("checkpoint {checkpoint} completed without every ack, {}", stamp(recorded));
             return Err(Violation::of(&PROPERTY, message)
-                .with_details(missing.map(|subtask| format!("no ack of {subtask}"))));
+                .with_details(missing.into_iter().map(|subtask| format!("no ack of {subtask}"))));
         }
     }
     Ok(())
@@ -77,8 +86,6 @@ pub fn check(history: &History) -> Result<(), Violation> {
 
 #[cfg(test)]
 mod tests {
-    use seawall_protocol::AttemptId;
-
     use super::*;
 
     fn id(index: u32, attempt: u32) -> AttemptId {
@@ -113,6 +120,15 @@ mod tests {
         let history = [ready(0, 1), ready(1, 1), acked(1, 1), written(), completed()];
         let violation = check(&History::from_events(history)).expect_err("violated");
         assert_eq!(violation.details, ["no ack of op1/0"]);
+    }
+
+    #[test]
+    fn a_subtask_that_finished_before_owes_nothing() {
+        let finished = ("worker-1", Event::SubtaskFinished { attempt: id(0, 1) });
+        let first = [ready(0, 1), ready(1, 1), finished.clone(), acked(1, 1), written()];
+        check(&History::from_events(first.into_iter().chain([completed()]))).expect("holds");
+        let later = [ready(0, 1), ready(1, 1), acked(1, 1), written(), completed(), finished];
+        check(&History::from_events(later)).expect_err("violated");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! what a user sees     exactly_once_output · no_loss · exactly_once_state · restorable · recovers · no_orphans
-//! transactions         commit_after_completion · commit_once · one_owner
+//! transactions         commit_after_completion · commit_once · finish_after_checkpoint · one_owner
 //! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader
 //! ```
 
@@ -13,6 +13,7 @@ pub mod commit_once;
 pub mod durable_before_ack;
 pub mod exactly_once_output;
 pub mod exactly_once_state;
+pub mod finish_after_checkpoint;
 pub mod ids_increase;
 pub mod no_loss;
 pub mod no_orphans;
