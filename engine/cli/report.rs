@@ -159,6 +159,16 @@ pub(crate) fn run_ended(summary: &Summary, is_json: bool) -> ExitCode {
             to_stderr("hint: to run it again, name another output directory");
             ExitCode::SUCCESS
         }
+        Ended::Cancelled => {
+            if !is_json {
+                to_stdout(&format!(
+                    "{job} is cancelled; its output is in part in {}",
+                    output.directory.display()
+                ));
+            }
+            to_stderr("hint: to run it again, name another output directory");
+            ExitCode::SUCCESS
+        }
         Ended::Failed { cause } => {
             to_stderr(&format!("error: job {job} failed: {cause}"));
             if let Some(hint) = hint_for(cause) {
@@ -281,7 +291,8 @@ pub(crate) fn checkpoints(root: &Path, inventory: &Inventory, is_json: bool) {
     let status = match (record, result) {
         (None, _) => "never started",
         (Some(_), None) => "not finished",
-        (Some(_), Some(_)) => "finished",
+        (Some(_), Some(JobResult::Finished)) => "finished",
+        (Some(_), Some(JobResult::Cancelled)) => "cancelled",
     };
     if is_json {
         let one = |it: &seawall::runtime::storage::inspect::Listed| {
@@ -455,6 +466,7 @@ pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> E
 pub(crate) fn in_words(result: JobResult) -> &'static str {
     match result {
         JobResult::Finished => "finished",
+        JobResult::Cancelled => "cancelled",
     }
 }
 

@@ -349,7 +349,11 @@ fn is_offered(timer: Timer) -> bool {
         | Timer::Restart(_)
         | Timer::CancelExpires(_)
         | Timer::WorkerSilent(_) => true,
-        Timer::MinPause | Timer::Stable(_) | Timer::FailureForgotten(_) | Timer::Heartbeat => false,
+        Timer::MinPause
+        | Timer::RetainedExpires(_)
+        | Timer::Stable(_)
+        | Timer::FailureForgotten(_)
+        | Timer::Heartbeat => false,
     }
 }
 
@@ -493,6 +497,7 @@ fn perform_for_worker(
             inputs.push_back(worker::Input::Timer(worker::Timer::Reconnect));
         }
         worker::Effect::Aborted { .. }
+        | worker::Effect::ReportProgress { .. }
         | worker::Effect::Arm(worker::Timer::Heartbeat | worker::Timer::CoordinatorSilent, _)
         | worker::Effect::Disarm(_)
         | worker::Effect::Note(_) => {}
@@ -582,6 +587,7 @@ impl Model for Checkpoint {
                 Timer::CancelExpires(_) => state.processes.iter().all(|it| it.orders.is_empty()),
                 Timer::RecordRetry | Timer::Restart(_) => true,
                 Timer::MinPause
+                | Timer::RetainedExpires(_)
                 | Timer::Stable(_)
                 | Timer::FailureForgotten(_)
                 | Timer::Heartbeat => false,
@@ -658,6 +664,7 @@ impl Model for Checkpoint {
                     Timer::Trigger => state.early_checkpoints += 1,
                     Timer::CheckpointExpires(_) | Timer::WorkerSilent(_) => state.faults += 1,
                     Timer::MinPause
+                    | Timer::RetainedExpires(_)
                     | Timer::RecordRetry
                     | Timer::Restart(_)
                     | Timer::Stable(_)

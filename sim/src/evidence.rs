@@ -58,7 +58,11 @@ impl Evidence {
             self.completed = self.completed.max(*restored);
             self.look_at_checkpoints(disk);
         }
-        if let Event::CheckpointSubsumed { .. } | Event::JobFinished = event {
+        if let Event::CheckpointSubsumed { .. }
+        | Event::CheckpointDiscarded { .. }
+        | Event::JobCancelled
+        | Event::JobFinished = event
+        {
             self.look_at_checkpoints(disk);
         }
         if let Event::TransactionPrecommitted { .. }
@@ -277,8 +281,8 @@ pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
     files
 }
 
-/// Files that belong to nothing, once the job has finished and the world is at rest.
-pub(crate) fn leftover_files(disk: &InspectableDisk) -> Vec<String> {
+/// Files below these directories that belong to nothing, once the job has ended and the world is at rest.
+pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<String> {
     let root = Path::new(STORAGE);
     let mut owned: BTreeSet<PathBuf> = [layout::record(root), layout::splits(root)].into();
     for checkpoint in record(disk).map(|it| it.retained).unwrap_or_default() {
@@ -294,7 +298,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk) -> Vec<String> {
         owned.insert(path);
     }
     owned.extend(committed_paths(disk));
-    let is_ours = |path: &PathBuf| path.starts_with(STORAGE) || path.starts_with(OUTPUT);
+    let is_ours = |path: &PathBuf| below.iter().any(|it| path.starts_with(it));
     let mut left: Vec<String> = disk
         .paths(View::Visible)
         .into_iter()

@@ -7,6 +7,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use seawall_runtime::control::Ask;
+
 use crate::scenario::quantity::{TimeRange, show_time};
 use crate::scenario::{Fault, Node, Nodes, On, Scenario, Trigger, Verb};
 
@@ -124,6 +126,7 @@ fn verb(verb: &Verb, scenario: &Scenario, draw: &mut Draw<'_>) -> Verb {
         Verb::SlowCheckpoint { node: it, stall } => {
             Verb::SlowCheckpoint { node: node(*it, scenario, draw), stall: exact(*stall, draw) }
         }
+        Verb::Ask(ask) => Verb::Ask(ask.clone()),
         Verb::FailDisk { node: it, error, count, path } => Verb::FailDisk {
             node: node(*it, scenario, draw),
             error: *error,
@@ -131,6 +134,13 @@ fn verb(verb: &Verb, scenario: &Scenario, draw: &mut Draw<'_>) -> Verb {
             path: path.clone(),
         },
     }
+}
+
+/// What somebody can ask for, by the name in a file.
+pub const ASKS: [(&str, Ask); 2] = [("checkpoint", Ask::Checkpoint), ("cancel", Ask::Cancel)];
+
+fn name_of_ask(ask: &Ask) -> &'static str {
+    ASKS.iter().find(|(_, it)| it == ask).map_or("something", |(name, _)| name)
 }
 
 /// What a trace says when the fault begins.
@@ -182,6 +192,7 @@ pub fn describe(verb: &Verb) -> String {
         Verb::SlowCheckpoint { node, stall } => {
             write(&mut out, format_args!(" {}, stalls {}", show_nodes(*node), tell_range(*stall)));
         }
+        Verb::Ask(ask) => write(&mut out, format_args!(" for {}", name_of_ask(ask))),
         Verb::FailDisk { node, error, count, path } => {
             write(
                 &mut out,
@@ -313,6 +324,7 @@ pub fn to_toml(fault: &Fault) -> toml::Table {
             put("node", text(show_nodes(*node)));
             put("stall", range(stall));
         }
+        Verb::Ask(ask) => put("for", text(name_of_ask(ask).to_owned())),
         Verb::FailDisk { node, error, count, path } => {
             put("node", text(show_nodes(*node)));
             put("error", text(error.name().to_owned()));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use seawall_runtime::control::{Control, Reply};
+
 use crate::fault::describe;
 use crate::recorder::Recorder;
 use crate::scenario::quantity::TimeRange;
@@ -22,7 +24,12 @@ pub(crate) struct Injector {
     schedule: Arc<Vec<Fault>>,
     nodes: Arc<Vec<Node>>,
     is_over: Arc<AtomicBool>,
+    /// The line to the job's leader, whoever leads.
+    control: Control,
 }
+
+/// How long somebody waits who was not answered, before asking again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Injector {
     /// The faults of `schedule` in `world`, which has these nodes.
@@ -38,7 +45,13 @@ impl Injector {
             schedule: Arc::new(schedule),
             nodes: Arc::new(nodes),
             is_over: Arc::default(),
+            control: Control::default(),
         }
+    }
+
+    /// How this world's people reach the job.
+    pub(crate) fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Where faults and events are written down.
@@ -141,6 +154,14 @@ impl Injector {
             }
             Verb::SlowCheckpoint { node, stall } => {
                 world.stall_writes(&name(*node), &format!("{STORAGE}/chk-"), stall.least);
+            }
+            Verb::Ask(ask) => {
+                let (this, ask) = (self.clone(), ask.clone());
+                self.world.spawn("person", async move {
+                    while this.control.ask(ask.clone()).await == Reply::Ended {
+                        this.world.sleep(ASK_AGAIN).await;
+                    }
+                });
             }
             Verb::FailDisk { node, error, count, path } => {
                 let kind = match error {

@@ -79,7 +79,10 @@ impl State {
                 self.job = Job::Cancelling(cause.clone());
             }
             Event::RestartScheduled { .. } => self.job = Job::Restarting,
-            Event::JobFailed { .. } | Event::JobFinished => self.job = Job::Over,
+            Event::CancelRequested => self.job = Job::Cancelling("it was cancelled".to_owned()),
+            Event::JobFailed { .. } | Event::JobFinished | Event::JobCancelled => {
+                self.job = Job::Over
+            }
             Event::CheckpointTriggered { checkpoint, .. } => {
                 self.checkpoints.insert(*checkpoint, BTreeSet::new());
             }
@@ -119,6 +122,8 @@ impl State {
             | Event::ManifestWritten { .. }
             | Event::RecordUncertain
             | Event::CheckpointSubsumed { .. }
+            | Event::CheckpointDiscarded { .. }
+            | Event::BacklogReported { .. }
             | Event::StaleInput { .. }
             | Event::WorkerStarted { .. }
             | Event::CoordinatorLost { .. }

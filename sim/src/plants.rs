@@ -272,6 +272,9 @@ impl SourceChain for Lagging {
     fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError> {
         self.inner.emit(limit)
     }
+    fn is_behind(&self) -> bool {
+        self.inner.is_behind()
+    }
     fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
         let now = self.inner.splits()?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -293,6 +296,9 @@ impl SourceChain for Rereading {
     }
     fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError> {
         self.inner.emit(limit)
+    }
+    fn is_behind(&self) -> bool {
+        self.inner.is_behind()
     }
     fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
         self.inner.splits()
@@ -321,6 +327,9 @@ struct Forgetful {
 impl OperatorChain for Forgetful {
     fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
         self.inner.on_batch(batch)
+    }
+    fn take_dirty_bytes(&mut self) -> u64 {
+        self.inner.take_dirty_bytes()
     }
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)

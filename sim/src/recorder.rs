@@ -141,6 +141,7 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::ManifestWritten { checkpoint }
         | Event::CheckpointCompleted { checkpoint }
         | Event::CheckpointAborted { checkpoint, .. }
+        | Event::CheckpointDiscarded { checkpoint }
         | Event::CheckpointSubsumed { checkpoint } => (Some(*checkpoint), None),
         Event::SnapshotAcked { attempt, checkpoint }
         | Event::TriggeredDirectly { attempt, checkpoint }
@@ -182,6 +183,9 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::RestartScheduled { .. }
         | Event::JobFailed { .. }
         | Event::JobFinished
+        | Event::JobCancelled
+        | Event::CancelRequested
+        | Event::BacklogReported { .. }
         | Event::TriggerSkipped { .. }
         | Event::RecordUncertain
         | Event::StaleInput { .. }

@@ -17,7 +17,7 @@ use seawall_env::Env;
 use seawall_protocol::WorkerId;
 use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::coordinator::Outcome as JobOutcome;
-use seawall_runtime::control::Control;
+use seawall_protocol::record::JobResult;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
@@ -34,7 +34,7 @@ use crate::report;
 use crate::scenario::{Claim, Fault, Node, Scenario};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
-use crate::workload::{self, Prepared, STORAGE};
+use crate::workload::{self, OUTPUT, Prepared, STORAGE};
 use crate::world::{Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
@@ -211,11 +211,17 @@ impl Stage {
         });
         let disk = world.disk();
         let ending = match outcome {
-            Some(JobOutcome::Result(_)) => Ending::Finished,
+            Some(JobOutcome::Result(JobResult::Finished)) => Ending::Finished,
+            Some(JobOutcome::Result(JobResult::Cancelled)) => Ending::Cancelled,
             Some(JobOutcome::Failed(cause)) => Ending::Failed(cause),
             None => Ending::TimeUp,
         };
-        let is_finished = ending == Ending::Finished;
+        let leftover_files = match ending {
+            Ending::Finished => evidence::leftover_files(&disk, &[STORAGE, OUTPUT]),
+            // What was pre-committed waits for whoever restores what was retained.
+            Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE]),
+            Ending::Failed(_) | Ending::TimeUp => Vec::new(),
+        };
         let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
             it.look_at_checkpoints(&disk);
             (it.checkpoints(), it.visible_early())
@@ -226,7 +232,7 @@ impl Stage {
             committed_output: evidence::committed_output(&disk),
             visible_early,
             checkpoints,
-            leftover_files: if is_finished { evidence::leftover_files(&disk) } else { Vec::new() },
+            leftover_files,
             healed_at,
             ending,
             pending: liveness::pending(&trace),
@@ -282,7 +288,7 @@ impl Process {
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
             heartbeat: self.scenario.heartbeat.clone(),
-            control: Control::default(),
+            control: self.injector.control(),
         };
         coordinator::run(env, config).await
     }

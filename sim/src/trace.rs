@@ -186,6 +186,10 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::TriggeredDirectly { .. }
         | Event::FinishCounted { .. }
         | Event::SubtaskRestoredAtEnd { .. }
+        | Event::JobCancelled
+        | Event::CancelRequested
+        | Event::BacklogReported { .. }
+        | Event::CheckpointDiscarded { .. }
         | Event::AckIgnored { .. }
         | Event::CheckpointCompleted { .. }
         | Event::CheckpointAborted { .. }
@@ -235,7 +239,13 @@ fn details(event: &Event, chains: &Chains) -> String {
         }
         Event::AttemptFailed { attempt, cause } => format!("attempt {attempt}: {cause}"),
         Event::JobFailed { cause } | Event::CoordinatorLost { worker: _, cause } => cause.clone(),
-        Event::JobFinished | Event::RecordUncertain => String::new(),
+        Event::JobFinished
+        | Event::JobCancelled
+        | Event::CancelRequested
+        | Event::RecordUncertain => String::new(),
+        Event::BacklogReported { is_behind } => {
+            if *is_behind { "a source is behind" } else { "no source is behind" }.to_owned()
+        }
         Event::CheckpointTriggered { checkpoint, is_final } => {
             format!("checkpoint {checkpoint}{}", if *is_final { ", the final one" } else { "" })
         }
@@ -257,7 +267,8 @@ fn details(event: &Event, chains: &Chains) -> String {
         Event::CheckpointAcknowledged { checkpoint }
         | Event::ManifestWritten { checkpoint }
         | Event::CheckpointCompleted { checkpoint }
-        | Event::CheckpointSubsumed { checkpoint } => format!("checkpoint {checkpoint}"),
+        | Event::CheckpointSubsumed { checkpoint }
+        | Event::CheckpointDiscarded { checkpoint } => format!("checkpoint {checkpoint}"),
         Event::CheckpointAborted { checkpoint, reason } => {
             format!("checkpoint {checkpoint}: {}", words(reason))
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use seawall::local::{self, LocalJob, Outcome};
 use seawall::protocol::config::CheckpointMode;
+use seawall::protocol::record::JobResult;
 use seawall::runtime::control::Control;
 use seawall::runtime::metrics::Metrics;
 use tokio::runtime::Runtime;
@@ -61,8 +62,12 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let Settings { spec, storage, output, job, .. } = settings;
     let owner = Owner::new(spec.name, settings.id, storage);
     let Cleared { found, is_input_empty } = preflight::check(settings, &owner).await?;
-    if found.result.is_some() {
-        return Ok(summarize(settings, Ended::AlreadyFinished, None, Duration::ZERO));
+    if let Some(result) = found.result {
+        let ended = match result {
+            JobResult::Finished => Ended::AlreadyFinished,
+            JobResult::Cancelled => Ended::Cancelled,
+        };
+        return Ok(summarize(settings, ended, None, Duration::ZERO));
     }
 
     let held = state::take(storage)?;
@@ -95,7 +100,8 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         let interrupted = Box::pin(interrupted());
         match select(job, select(interrupted, watched)).await {
             Either::Left((outcome, _)) => outcome.map(|it| match it {
-                Outcome::Result(_) => Ended::Finished,
+                Outcome::Result(JobResult::Finished) => Ended::Finished,
+                Outcome::Result(JobResult::Cancelled) => Ended::Cancelled,
                 Outcome::Failed(cause) => Ended::Failed { cause: progress.with_names(&cause) },
             })?,
             Either::Right((Either::Left((signal, _)), _)) => Ended::Interrupted { signal },

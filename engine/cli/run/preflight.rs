@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use seawall::jobs;
 use seawall::jobs::options::INPUT;
-use seawall::protocol::record::JobResult;
 use seawall::runtime::RuntimeError;
 use seawall::runtime::tokio_env::{self, InProcessNetwork, Unobserved};
 
@@ -34,7 +33,7 @@ pub(crate) async fn check(settings: &Settings, owner: &Owner) -> Result<Cleared,
     state::check_free(storage)?;
     let found = state::find(&settings.checkpoints(), settings.id, settings.job.parallelism).await?;
     ownership::check(output, owner, found.has_checkpoint())?;
-    if found.result == Some(JobResult::Finished) {
+    if found.result.is_some() {
         return Ok(Cleared { found, is_input_empty: false }); // Its input may be gone by now.
     }
     let is_input_empty = !has_input(settings).await?;

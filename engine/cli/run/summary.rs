@@ -20,6 +20,8 @@ pub(crate) enum Ended {
     Finished,
     /// An earlier run had finished it.
     AlreadyFinished,
+    /// Somebody ended it, in this run or an earlier one.
+    Cancelled,
     /// Given up.
     Failed {
         /// Why.

@@ -75,8 +75,17 @@ events! {
     CheckpointAborted { checkpoint: CheckpointId, reason: AbortReason } = "checkpoint-aborted",
     /// The record could not be written; it is written again before anything is restored (H3).
     RecordUncertain = "record-uncertain",
-    /// A checkpoint left the record and its files are being deleted (H6).
+    /// A newer checkpoint took the place of this one in the record; its files are being deleted (H6).
     CheckpointSubsumed { checkpoint: CheckpointId } = "checkpoint-subsumed",
+    /// A checkpoint left the record because it was too old, or because its job was cancelled; its files are
+    /// being deleted (H6, H9).
+    CheckpointDiscarded { checkpoint: CheckpointId } = "checkpoint-discarded",
+    /// Somebody asked for the end of the job; everything is being stopped.
+    CancelRequested = "cancel-requested",
+    /// That the job was cancelled is durable (H9).
+    JobCancelled = "job-cancelled",
+    /// A source reports a backlog, or no source does any more (B7).
+    BacklogReported { is_behind: bool } = "backlog-reported",
     /// A message or timer that no longer means anything.
     StaleInput { what: String } = "stale-input",
 

@@ -23,6 +23,17 @@ pub enum ToCoordinator {
     },
     /// A sign of life (O1).
     Heartbeat,
+    /// What the worker's subtasks of an attempt did since the last such message.
+    Progress {
+        /// The attempt.
+        attempt: Attempt,
+        /// Records its sources ingested.
+        records: u64,
+        /// Bytes of keyed state its operators changed.
+        dirty_bytes: u64,
+        /// Whether one of its sources is behind (B7).
+        is_behind: bool,
+    },
     /// The subtask's state is restored and its inputs accept connections.
     Ready(AttemptId),
     /// The subtask has read all its input and emitted all it ever will; it still takes barriers.
@@ -81,6 +92,16 @@ pub enum Order {
     Deploy(Deployment),
     /// Every subtask of the attempt is ready: connect the channels and process.
     Start(Attempt),
+    /// Report progress at each heartbeat, when a source falls behind or catches up, and as soon as so much
+    /// was done since the last report. Sent when a trigger depends on it.
+    ReportProgress {
+        /// The attempt.
+        attempt: Attempt,
+        /// Records.
+        records: u64,
+        /// Bytes of keyed state.
+        dirty_bytes: u64,
+    },
     /// Stop every subtask of the attempt and answer `Cancelled` for each.
     Cancel(Attempt),
     /// Take a checkpoint.

@@ -31,10 +31,12 @@ impl StoreRecord {
 }
 
 /// How a job ended, for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum JobResult {
     /// All input is reflected in committed output.
     Finished,
+    /// Somebody ended it; what is committed is a part of the output.
+    Cancelled,
 }
 
 /// What a durable snapshot of one subtask is known by. The bytes are at a path the storage derives

@@ -9,7 +9,9 @@
 //! | deploy     | the next attempt             | write the same again                               |
 //! | reserve    | the next checkpoint id       | write the same again                               |
 //! | publish    | the checkpoint, retention    | write the *old* facts, then it is certainly undone |
+//! | expire     | no checkpoint that is too old | write the same again                              |
 //! | finish     | the result                   | write the same again                               |
+//! | cancel     | the result, retention (H9)   | write the same again                               |
 //!
 //! A failed write may have taken effect (H3). Its purpose keeps the only write until the doubt is
 //! removed, so in doubt nothing is deployed, restored, published or deleted. That is stricter than
@@ -32,6 +34,8 @@ pub struct Store {
     /// The newest record known to be durable.
     durable: StoreRecord,
     retained_max: usize,
+    /// Retained checkpoints that are too old; the newest one stays all the same.
+    aged: BTreeSet<CheckpointId>,
     /// What waits for its write, in the order of [`Purpose`].
     wanted: BTreeSet<Purpose>,
     writing: Option<Writing>,
@@ -49,8 +53,15 @@ pub enum Purpose {
     Publish(CheckpointId),
     /// Use the next checkpoint id (A1).
     Reserve,
+    /// Drop checkpoints that are too old.
+    Expire,
     /// Store the job's result (P2).
     Finish,
+    /// Store that the job was cancelled (P2, H9).
+    Cancel {
+        /// Whether the checkpoints stay.
+        is_retaining: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -82,8 +93,15 @@ pub enum Persisted {
     },
     /// The checkpoint is certainly not in the record; its files can be deleted.
     Retracted(CheckpointId),
+    /// These were too old and left the record; their files can be deleted (H6).
+    Expired(Vec<CheckpointId>),
     /// The result is durable.
     Finished(JobResult),
+    /// That the job was cancelled is durable; the files of these can be deleted.
+    Cancelled {
+        /// Those that left the record.
+        removed: Vec<CheckpointId>,
+    },
 }
 
 /// What a failed write means.
@@ -103,6 +121,7 @@ impl Store {
         Self {
             durable: found,
             retained_max: retained.clamp(1, RETAINED_MAX) as usize,
+            aged: BTreeSet::new(),
             wanted: BTreeSet::new(),
             writing: None,
             next_write: WriteId(0),
@@ -151,6 +170,20 @@ impl Store {
         }
     }
 
+    /// A retained checkpoint is too old: it leaves the record, or stays while it is the newest and leaves
+    /// with the next one (H5). `false` when it is not retained.
+    #[must_use]
+    pub fn on_aged(&mut self, checkpoint: CheckpointId) -> bool {
+        let is_retained = self.durable.retained.contains(&checkpoint);
+        if is_retained {
+            self.aged.insert(checkpoint);
+        }
+        if is_retained && self.newest() != Some(checkpoint) {
+            self.request(Purpose::Expire);
+        }
+        is_retained
+    }
+
     /// Takes back a request whose write has not begun; `false` when it has, or was never asked for.
     pub fn withdraw(&mut self, purpose: Purpose) -> bool {
         self.wanted.remove(&purpose)
@@ -180,17 +213,18 @@ impl Store {
         let done = self.writing.take_if(|it| it.outstanding == Some(write))?;
         let before = core::mem::replace(&mut self.durable, done.record);
         assert!(before.next_checkpoint <= self.durable.next_checkpoint, "ids went back");
+        let mut removed = before.retained;
+        removed.retain(|it| !self.durable.retained.contains(it));
+        self.aged.retain(|it| self.durable.retained.contains(it));
         Some(match done.purpose {
             Purpose::Lead => Persisted::Leading,
             Purpose::Deploy => Persisted::Attempt(self.durable.attempt),
             Purpose::Reserve => Persisted::Reserved(before.next_checkpoint),
             Purpose::Publish(checkpoint) if done.is_retraction => Persisted::Retracted(checkpoint),
-            Purpose::Publish(checkpoint) => {
-                let mut removed = before.retained;
-                removed.retain(|it| !self.durable.retained.contains(it));
-                Persisted::Published { checkpoint, removed }
-            }
+            Purpose::Publish(checkpoint) => Persisted::Published { checkpoint, removed },
+            Purpose::Expire => Persisted::Expired(removed),
             Purpose::Finish => Persisted::Finished(JobResult::Finished),
+            Purpose::Cancel { .. } => Persisted::Cancelled { removed },
         })
     }
 
@@ -228,9 +262,22 @@ impl Store {
                 record.retained.push(checkpoint);
                 let surplus = record.retained.len().saturating_sub(self.retained_max);
                 record.retained.drain(..surplus);
+                self.drop_aged(&mut record);
             }
+            Purpose::Expire => self.drop_aged(&mut record),
             Purpose::Finish => record.result = Some(JobResult::Finished),
+            Purpose::Cancel { is_retaining } => {
+                record.result = Some(JobResult::Cancelled);
+                if !is_retaining {
+                    record.retained.clear();
+                }
+            }
         }
         record
+    }
+
+    fn drop_aged(&self, record: &mut StoreRecord) {
+        let newest = record.retained.last().copied();
+        record.retained.retain(|it| Some(*it) == newest || !self.aged.contains(it));
     }
 }

@@ -54,7 +54,7 @@ pub enum Input {
     },
     /// An order of the coordinator.
     Order(ToWorker),
-    /// A report of a subtask running here: `Ready`, `Ended`, `Finished`, `Cancelled`, `Failed`, `Ack`, `Decline`.
+    /// The progress of an attempt, or a report of a subtask running here: `Ready`, `Ended`, `Finished`, `Cancelled`, `Failed`, `Ack`, `Decline`.
     Report(ToCoordinator),
     /// A timer fired.
     Timer(Timer),
@@ -84,6 +84,15 @@ pub enum Effect {
     Launch(Deployment),
     /// Let the attempt's subtasks process.
     Start(Attempt),
+    /// Report the attempt's progress at each heartbeat, and as soon as so much was done.
+    ReportProgress {
+        /// The attempt.
+        attempt: Attempt,
+        /// Records.
+        records: u64,
+        /// Bytes of keyed state.
+        dirty_bytes: u64,
+    },
     /// Stop these subtasks. Each reports `Cancelled`, `Finished` or `Failed`, once.
     Stop(Attempt),
     /// Hand to these subtasks of the attempt, as far as they run.
@@ -322,6 +331,11 @@ impl Worker {
             Order::Trigger { attempt, barrier, subtasks } => {
                 self.pass_on(attempt, Effect::Trigger { attempt, barrier, subtasks }, effects);
             }
+            Order::ReportProgress { attempt, records, dirty_bytes } => {
+                let report = Effect::ReportProgress { attempt, records, dirty_bytes };
+                self.pass_on(attempt, report, effects);
+            }
+
             Order::Completed { attempt, checkpoint, is_final } => {
                 let completed = Effect::Completed { attempt, checkpoint, is_final };
                 self.pass_on(attempt, completed, effects);
@@ -423,6 +437,13 @@ impl Worker {
     /// Without a leader a report is dropped on purpose: whoever leads next learns from the new session
     /// that nothing runs here.
     fn on_report(&mut self, report: ToCoordinator, effects: &mut Vec<Effect>) {
+        if let ToCoordinator::Progress { attempt, .. } = report {
+            // Of an attempt that stops it is of no use any more.
+            if self.token().is_some() && self.attempt() == Some(attempt) {
+                effects.push(Effect::Send(report));
+            }
+            return;
+        }
         let Some((AttemptId { subtask, attempt }, is_last)) = subject(&report) else {
             stale("a report about no subtask", effects);
             return;
@@ -479,7 +500,9 @@ impl Worker {
 /// Whom a report is about, and whether it is the last one about it.
 fn subject(report: &ToCoordinator) -> Option<(AttemptId, bool)> {
     match report {
-        ToCoordinator::Register { .. } | ToCoordinator::Heartbeat => None,
+        ToCoordinator::Register { .. }
+        | ToCoordinator::Heartbeat
+        | ToCoordinator::Progress { .. } => None,
         ToCoordinator::Ready(attempt)
         | ToCoordinator::Ended(attempt)
         | ToCoordinator::Ack { attempt, .. }

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
-use seawall_protocol::coordinator::{
-    Coordinator, Effect, Input, JobPlan, Outcome, Request, RequestId, SubtaskPlan, Timer, WriteId,
+use seawall_protocol::config::{
+    CheckpointConfig, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
 };
-use seawall_protocol::event::Event;
+use seawall_protocol::coordinator::{
+    Answer, Coordinator, Effect, Input, JobPlan, Outcome, Request, RequestId, SubtaskPlan, Timer,
+    WriteId,
+};
+use seawall_protocol::event::{AbortReason, Event, SkipReason};
 use seawall_protocol::message::{DeclineReason, Order, ToCoordinator, ToWorker};
 use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
 use seawall_protocol::{
@@ -214,6 +217,7 @@ impl World {
             Order::Registered
             | Order::Heartbeat
             | Order::Aborted { .. }
+            | Order::ReportProgress { .. }
             | Order::Trigger { .. } => {}
             Order::Deploy(deployment) => {
                 for subtask in &deployment.subtasks {
@@ -356,6 +360,7 @@ impl World {
                     }
                     ToCoordinator::Register { .. }
                     | ToCoordinator::Heartbeat
+                    | ToCoordinator::Progress { .. }
                     | ToCoordinator::Decline { .. } => {}
                 }
                 self.input(Input::Message { worker, session, message });
@@ -519,6 +524,7 @@ fn is_suspicion(timer: Timer) -> bool {
     match timer {
         Timer::Trigger
         | Timer::MinPause
+        | Timer::RetainedExpires(_)
         | Timer::RecordRetry
         | Timer::Restart(_)
         | Timer::Stable(_)
@@ -599,6 +605,7 @@ proptest! {
     })]
 
     /// All checks of [`World`] hold in every history, and when the faults stop the job finishes.
+    // Rules: A1, A4, B1, B2, B5, G2, G5, H1, H3, H4, H6, O6, O7
     #[test]
     fn a_job_keeps_its_promises_under_faults_and_finishes_after_they_stop(
         max_concurrent in 1..4_u32,
@@ -625,6 +632,7 @@ proptest! {
     }
 
     /// Inputs of foreign sessions, unknown answers and forgotten timers change nothing and are noted.
+    // Rules: G8, B12
     #[test]
     fn an_input_that_means_nothing_is_noted_and_changes_nothing(
         inputs in prop::collection::vec(garbage(), 1..20),
@@ -812,6 +820,17 @@ fn running() -> Script {
 }
 
 fn running_with(plan: JobPlan) -> Script {
+    let mut script = deployed_with(plan);
+    script.says(
+        1,
+        ToCoordinator::Ready(source(1)),
+        &["worker-1 Start", "worker-2 Start", "attempt-started", "arm Trigger"],
+    );
+    script
+}
+
+/// Every subtask but the source is ready.
+fn deployed_with(plan: JobPlan) -> Script {
     let mut script = Script::new(plan);
     script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
     script.says(1, register(1), &["arm WorkerSilent(WorkerId(1))"]);
@@ -830,16 +849,15 @@ fn running_with(plan: JobPlan) -> Script {
     );
     script.persisted(&["worker-1 Deploy", "worker-2 Deploy", "attempt-deployed"]);
     script.says(2, ToCoordinator::Ready(sink(1)), &[]);
-    script.says(
-        1,
-        ToCoordinator::Ready(source(1)),
-        &["worker-1 Start", "worker-2 Start", "attempt-started", "arm Trigger"],
-    );
     script
 }
 
 fn completed_one() -> Script {
-    let mut script = running();
+    completed_one_with(two_workers())
+}
+
+fn completed_one_with(plan: JobPlan) -> Script {
+    let mut script = running_with(plan);
     script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
     script.persisted(&[
         "arm CheckpointExpires(CheckpointId(1))",
@@ -862,6 +880,7 @@ fn completed_one() -> Script {
     script
 }
 
+// Rules: H1, N4
 #[test]
 fn a_job_without_faults_completes_checkpoints_and_stores_its_result() {
     let mut script = completed_one();
@@ -892,6 +911,7 @@ fn a_job_without_faults_completes_checkpoints_and_stores_its_result() {
     script.persisted(&["job-finished", "stop Result(Finished)"]);
 }
 
+// Rules: O2, O7
 #[test]
 fn a_worker_that_dies_costs_one_attempt_and_the_next_restores_the_newest_checkpoint() {
     let mut script = completed_one();
@@ -924,6 +944,7 @@ fn a_worker_that_dies_costs_one_attempt_and_the_next_restores_the_newest_checkpo
     assert!(effects.contains(&Effect::Note(note)), "{effects:?}");
 }
 
+// Rules: H3, G5
 #[test]
 fn a_checkpoint_whose_record_write_failed_is_aborted_and_certainly_undone_before_anything_else() {
     let mut script = running();
@@ -970,6 +991,7 @@ fn a_checkpoint_whose_record_write_failed_is_aborted_and_certainly_undone_before
     script.persisted(&["worker-1 Deploy", "worker-2 Deploy", "attempt-deployed"]);
 }
 
+// Rules: O9
 #[test]
 fn a_fatal_failure_ends_the_job_after_everything_stopped() {
     let mut script = running();
@@ -1014,6 +1036,7 @@ fn a_worker_that_does_not_stop_in_time_is_taken_for_dead() {
     );
 }
 
+// Rules: P2
 #[test]
 fn a_job_with_a_result_never_runs_again() {
     let mut script = Script::new(two_workers());
@@ -1027,6 +1050,7 @@ fn a_job_with_a_result_never_runs_again() {
     assert_eq!(script.coordinator.durable(), &found);
 }
 
+// Rules: G4, G5
 #[test]
 fn a_manifest_that_appears_after_its_checkpoint_expired_is_deleted() {
     let mut plan = two_workers();
@@ -1060,6 +1084,7 @@ fn a_manifest_that_appears_after_its_checkpoint_expired_is_deleted() {
     script.check(Input::Deleted(CheckpointId(1)), &[]);
 }
 
+// Rules: N4, B12
 #[test]
 fn a_final_checkpoint_that_was_given_up_is_taken_again_and_only_one_at_a_time() {
     let mut plan = two_workers();
@@ -1199,4 +1224,256 @@ fn the_next_checkpoint_waits_until_enough_of_the_old_ones_are_deleted() {
     script.check(request(1, Request::Checkpoint), &[]);
     script.check(Input::Deleted(CheckpointId(1)), &[]);
     script.check(Input::Deleted(CheckpointId(3)), &["persist"]);
+}
+
+// Rules: H9, G5, H6
+#[test]
+fn a_cancelled_job_stops_its_subtasks_then_stores_that_and_then_deletes_what_it_does_not_keep() {
+    for (on_cancel, deletes) in
+        [(RetentionOnCancel::Delete, true), (RetentionOnCancel::Retain, false)]
+    {
+        let mut plan = two_workers();
+        plan.checkpoint.on_cancel = on_cancel;
+        let mut script = completed_one_with(plan);
+        script.check(
+            request(9, Request::Cancel),
+            &[
+                "cancel-requested",
+                "disarm Trigger",
+                "worker-1 Cancel",
+                "worker-2 Cancel",
+                "arm CancelExpires(Attempt(1))",
+            ],
+        );
+        script.says(1, ToCoordinator::Cancelled(source(1)), &[]);
+        script.says(
+            2,
+            ToCoordinator::Cancelled(sink(1)),
+            &["disarm CancelExpires(Attempt(1))", "persist"],
+        );
+        let end = ["answer Ended(Cancelled)", "stop Result(Cancelled)"];
+        let discarded = ["checkpoint-discarded", "delete 1"];
+        let discarded = discarded.into_iter().filter(|_| deletes);
+        let expected: Vec<_> = ["job-cancelled"].into_iter().chain(discarded).chain(end).collect();
+        script.persisted(&expected);
+        let durable = script.coordinator.durable();
+        assert_eq!(durable.result, Some(JobResult::Cancelled));
+        assert_eq!(durable.retained.is_empty(), deletes);
+    }
+}
+
+// Rules: H9
+#[test]
+fn a_job_that_does_not_run_is_cancelled_at_once() {
+    let mut script = Script::new(two_workers());
+    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.check(request(1, Request::Cancel), &["cancel-requested"]);
+    script.persisted(&["coordinator-started", "arm Heartbeat", "persist"]);
+    script.check(request(2, Request::Cancel), &[]);
+    script.persisted(&[
+        "job-cancelled",
+        "answer Ended(Cancelled)",
+        "answer Ended(Cancelled)",
+        "stop Result(Cancelled)",
+    ]);
+}
+
+// Rules: H9, A4
+#[test]
+fn an_attempt_whose_number_is_being_written_when_the_job_is_cancelled_is_never_deployed() {
+    let mut script = Script::new(two_workers());
+    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.says(1, register(1), &["arm WorkerSilent(WorkerId(1))"]);
+    script.says(2, register(2), &["arm WorkerSilent(WorkerId(2))"]);
+    script.persisted(&[
+        "coordinator-started",
+        "arm Heartbeat",
+        "worker-1 Registered",
+        "worker-registered",
+        "arm WorkerSilent(WorkerId(1))",
+        "worker-2 Registered",
+        "worker-registered",
+        "arm WorkerSilent(WorkerId(2))",
+        "persist",
+    ]);
+    script.check(request(1, Request::Cancel), &["cancel-requested"]);
+    script.persisted(&["persist"]);
+    script.persisted(&["job-cancelled", "answer Ended(Cancelled)", "stop Result(Cancelled)"]);
+}
+
+// Rules: H9
+#[test]
+fn a_job_that_is_cancelled_between_two_attempts_starts_no_other() {
+    let mut script = completed_one();
+    let failed =
+        ToCoordinator::Failed { attempt: sink(1), cause: "disk".to_string(), fatal: false };
+    script.says(
+        2,
+        failed,
+        &["attempt-failed", "disarm Trigger", "worker-1 Cancel", "arm CancelExpires(Attempt(1))"],
+    );
+    script.says(
+        1,
+        ToCoordinator::Cancelled(source(1)),
+        &["disarm CancelExpires(Attempt(1))", "arm Restart(Attempt(2))", "restart-scheduled"],
+    );
+    script.check(
+        request(1, Request::Cancel),
+        &["cancel-requested", "disarm Restart(Attempt(2))", "persist"],
+    );
+}
+
+// Rules: H5, H6
+#[test]
+fn a_retained_checkpoint_grows_old_from_its_completion_and_again_under_the_next_leader() {
+    let mut plan = two_workers();
+    plan.checkpoint.retained = 3;
+    plan.checkpoint.expiration = Some(Duration::from_hours(1));
+    let found = StoreRecord {
+        retained: vec![CheckpointId(1), CheckpointId(2)],
+        next_checkpoint: CheckpointId(3),
+        ..StoreRecord::fresh(JobId(1))
+    };
+    let mut script = Script::new(plan);
+    script.check(Input::Recovered(found), &["persist"]);
+    script.persisted(&[
+        "coordinator-started",
+        "arm RetainedExpires(CheckpointId(1))",
+        "arm RetainedExpires(CheckpointId(2))",
+        "arm Heartbeat",
+        "waiting-for-slots",
+    ]);
+    script.check(Input::Timer(Timer::RetainedExpires(CheckpointId(2))), &[]);
+    script.check(Input::Timer(Timer::RetainedExpires(CheckpointId(1))), &["persist"]);
+    script.persisted(&[
+        "checkpoint-discarded",
+        "disarm RetainedExpires(CheckpointId(1))",
+        "delete 1",
+    ]);
+    assert_eq!(script.coordinator.durable().retained, [CheckpointId(2)], "the newest stays");
+    script.check(Input::Timer(Timer::RetainedExpires(CheckpointId(1))), &["stale-input"]);
+}
+
+fn progress(attempt: u32, records: u64, is_behind: bool) -> ToCoordinator {
+    ToCoordinator::Progress { attempt: Attempt(attempt), records, dirty_bytes: 0, is_behind }
+}
+
+// Rules: B7, B12
+#[test]
+fn workers_are_asked_for_progress_when_a_trigger_needs_it_and_that_of_another_attempt_counts_nothing()
+ {
+    let mut plan = two_workers();
+    plan.checkpoint.interval = None;
+    plan.checkpoint.every_records = Some(100);
+    plan.checkpoint.interval_during_backlog = Some(Duration::from_secs(9));
+    let mut script = deployed_with(plan);
+    script.says(
+        1,
+        ToCoordinator::Ready(source(1)),
+        &[
+            "worker-1 Start",
+            "worker-2 Start",
+            "attempt-started",
+            "worker-1 ReportProgress",
+            "worker-2 ReportProgress",
+        ],
+    );
+    script.says(1, progress(2, 1000, false), &["stale-input"]);
+    script.says(1, progress(1, 99, true), &["backlog-reported"]);
+    script.says(2, progress(1, 0, true), &[]);
+    script.says(1, progress(1, 0, false), &[]);
+    script.says(2, progress(1, 0, false), &["backlog-reported"]);
+    script.says(2, progress(1, 1, false), &["persist"]);
+}
+
+/// The reasons with which checkpoints were given up.
+fn aborted(effects: &[Effect]) -> Vec<AbortReason> {
+    let reasons = effects.iter().filter_map(|effect| match effect {
+        Effect::Note(Event::CheckpointAborted { reason, .. }) => Some(*reason),
+        _ => None,
+    });
+    reasons.collect()
+}
+
+/// A running job with checkpoint 1 pending and no ack, that tolerates failures.
+fn pending_one(max_concurrent: u32) -> Script {
+    let mut plan = two_workers();
+    plan.checkpoint.tolerable_failures = 5;
+    plan.checkpoint.max_concurrent = max_concurrent;
+    let mut script = running_with(plan);
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    script
+}
+
+fn hears(script: &mut Script, worker: u32, message: ToCoordinator) -> Vec<Effect> {
+    let (mut effects, session) = (Vec::new(), SessionId(1));
+    let input = Input::Message { worker: WorkerId(worker), session, message };
+    script.coordinator.handle(input, &mut effects);
+    effects
+}
+
+// Rules: G3, G6
+#[test]
+fn each_decline_aborts_with_a_reason_of_its_own() {
+    for (reason, expected) in [
+        (DeclineReason::AsyncException, AbortReason::AsyncException),
+        (DeclineReason::NotRunning, AbortReason::DeclinedTaskNotReady),
+        (DeclineReason::Subsumed, AbortReason::DeclinedSubsumed),
+    ] {
+        let mut script = pending_one(1);
+        let decline =
+            ToCoordinator::Decline { attempt: sink(1), checkpoint: CheckpointId(1), reason };
+        assert_eq!(aborted(&hears(&mut script, 2, decline)), [expected]);
+    }
+}
+
+// Rules: A3, H1
+#[test]
+fn an_older_checkpoint_that_is_still_pending_is_subsumed() {
+    let mut script = pending_one(2);
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(2))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    hears(&mut script, 1, ack(source(1), CheckpointId(2)));
+    hears(&mut script, 2, ack(sink(1), CheckpointId(2)));
+    script.check(Input::ManifestWritten(CheckpointId(2)), &["manifest-written", "persist"]);
+    let mut effects = Vec::new();
+    script.coordinator.handle(Input::RecordPersisted(WriteId(script.writes)), &mut effects);
+    assert_eq!(aborted(&effects), [AbortReason::Subsumed]);
+}
+
+// Rules: H9, B4
+#[test]
+fn a_cancel_gives_up_what_is_pending_and_refuses_what_waits() {
+    let mut script = pending_one(1);
+    script.check(request(1, Request::Checkpoint), &[]);
+    let mut effects = Vec::new();
+    script.coordinator.handle(request(2, Request::Cancel), &mut effects);
+    assert_eq!(aborted(&effects), [AbortReason::CoordinatorShutdown]);
+    let refused = Answer::Refused(SkipReason::CoordinatorShutdown.to_string());
+    assert!(effects.contains(&Effect::Answer { id: RequestId(1), answer: refused }));
+}
+
+// Rules: O7, G6
+#[test]
+fn a_fatal_failure_aborts_with_the_job_and_a_lost_worker_with_its_attempt() {
+    let mut script = pending_one(1);
+    hears(&mut script, 2, ack(sink(1), CheckpointId(1)));
+    let failed =
+        ToCoordinator::Failed { attempt: sink(1), cause: "bad input".to_string(), fatal: true };
+    assert_eq!(aborted(&hears(&mut script, 2, failed)), [AbortReason::JobFailure]);
+
+    let mut script = pending_one(1);
+    let lost = Input::Disconnected { worker: WorkerId(2), session: SessionId(1) };
+    let mut effects = Vec::new();
+    script.coordinator.handle(lost, &mut effects);
+    assert_eq!(aborted(&effects), [AbortReason::JobFailover]);
 }

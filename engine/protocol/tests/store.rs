@@ -61,7 +61,11 @@ impl World {
         assert_eq!(self.store.durable(), &self.register);
         assert_eq!(self.store.on_persisted(write), None, "answered once");
         match persisted {
-            Persisted::Leading | Persisted::Finished(JobResult::Finished) => {}
+            Persisted::Leading | Persisted::Finished(_) | Persisted::Cancelled { .. } => {}
+            Persisted::Expired(removed) => {
+                assert!(self.register.retained.last() >= self.completed.last(), "the newest stays");
+                removed.iter().for_each(|it| self.check_deletable(*it));
+            }
             Persisted::Attempt(attempt) => assert_eq!(attempt, self.register.attempt),
             Persisted::Reserved(id) => {
                 assert!(self.reserved.last() < Some(&id), "{id} was used before (A1)");
@@ -135,6 +139,10 @@ impl World {
                 }
             }
             17 => {
+                let oldest = self.register.retained.first().copied().unwrap_or_default();
+                let _ = self.store.on_aged(oldest);
+            }
+            18 => {
                 self.outstanding = None; // The leader crashed; the write was lost.
                 self.open.clear();
                 self.aborted.clear();
@@ -161,10 +169,11 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
+    // Rules: A1, H2, H3, H4, H5
     #[test]
     fn ids_grow_the_newest_is_retained_and_what_was_aborted_stays_so(
         retained_max in 1..4_u32,
-        actions in prop::collection::vec(0..21_u8, 0..300),
+        actions in prop::collection::vec(0..22_u8, 0..300),
     ) {
         let mut world = World::new(retained_max);
         for action in actions {
@@ -197,6 +206,7 @@ proptest! {
     }
 }
 
+// Rules: A2
 #[test]
 fn the_next_id_is_above_every_retained_one_even_if_the_record_says_otherwise() {
     let retained = vec![CheckpointId(4), CheckpointId(9)];
@@ -204,4 +214,56 @@ fn the_next_id_is_above_every_retained_one_even_if_the_record_says_otherwise() {
     let store = Store::new(found, 2);
     assert_eq!(store.durable().next_checkpoint, CheckpointId(10)); // A2
     assert_eq!(store.newest(), Some(CheckpointId(9)));
+}
+
+/// A store whose record retains checkpoints 1 to 3.
+fn three() -> Store {
+    let retained = vec![CheckpointId(1), CheckpointId(2), CheckpointId(3)];
+    let next_checkpoint = CheckpointId(4);
+    Store::new(StoreRecord { retained, next_checkpoint, ..StoreRecord::fresh(JobId(1)) }, 3)
+}
+
+fn persist(store: &mut Store) -> Persisted {
+    let (write, _) = store.next_write().expect("something is wanted");
+    store.on_persisted(write).expect("it is outstanding")
+}
+
+// Rules: H5, H6
+#[test]
+fn a_checkpoint_that_is_too_old_leaves_the_record_unless_it_is_the_newest() {
+    let mut store = three();
+    assert!(store.on_aged(CheckpointId(1)));
+    assert_eq!(persist(&mut store), Persisted::Expired(vec![CheckpointId(1)]));
+    assert!(store.on_aged(CheckpointId(3)));
+    assert_eq!(store.next_write(), None, "recovery needs it");
+    assert!(!store.on_aged(CheckpointId(1)), "it is not retained any more");
+    assert!(store.on_aged(CheckpointId(2)));
+    assert_eq!(persist(&mut store), Persisted::Expired(vec![CheckpointId(2)]));
+    assert_eq!(store.newest(), Some(CheckpointId(3)));
+}
+
+// Rules: H5
+#[test]
+fn the_newest_checkpoint_when_it_is_too_old_leaves_with_the_next_one() {
+    let mut store = three();
+    assert!(store.on_aged(CheckpointId(3)));
+    store.request(Purpose::Reserve);
+    assert_eq!(persist(&mut store), Persisted::Reserved(CheckpointId(4)));
+    store.request(Purpose::Publish(CheckpointId(4)));
+    let removed = vec![CheckpointId(1), CheckpointId(3)];
+    let checkpoint = CheckpointId(4);
+    assert_eq!(persist(&mut store), Persisted::Published { checkpoint, removed });
+    assert_eq!(store.durable().retained, [CheckpointId(2), CheckpointId(4)]);
+}
+
+// Rules: H6, H9
+#[test]
+fn a_cancelled_job_keeps_its_checkpoints_or_drops_them_all_in_one_write_with_its_result() {
+    for (is_retaining, kept) in [(true, 3), (false, 0)] {
+        let mut store = three();
+        store.request(Purpose::Cancel { is_retaining });
+        let Persisted::Cancelled { removed } = persist(&mut store) else { panic!("cancelled") };
+        assert_eq!(store.durable().result, Some(JobResult::Cancelled));
+        assert_eq!((store.durable().retained.len(), removed.len()), (kept, 3 - kept));
+    }
 }

@@ -61,6 +61,7 @@ fn show(effect: &Effect) -> String {
     let sent = |message: &ToCoordinator| match message {
         ToCoordinator::Register { session, .. } => format!("register {session}"),
         ToCoordinator::Heartbeat => "heartbeat".into(),
+        ToCoordinator::Progress { attempt, .. } => format!("progress {attempt}"),
         ToCoordinator::Ready(it) => format!("ready {it}"),
         ToCoordinator::Ended(it) => format!("ended {it}"),
         ToCoordinator::Finished(it) => format!("finished {it}"),
@@ -76,6 +77,7 @@ fn show(effect: &Effect) -> String {
         Effect::Launch(deployment) => format!("launch {}", deployment.attempt),
         Effect::Start(attempt) => format!("start {attempt}"),
         Effect::Stop(attempt) => format!("stop {attempt}"),
+        Effect::ReportProgress { attempt, .. } => format!("report-progress {attempt}"),
         Effect::Trigger { attempt, .. } => format!("trigger {attempt}"),
         Effect::Completed { attempt, is_final: false, .. } => format!("completed {attempt}"),
         Effect::Completed { attempt, is_final: true, .. } => format!("completed final {attempt}"),
@@ -389,6 +391,7 @@ impl World {
             Effect::Start(attempt)
             | Effect::Trigger { attempt, .. }
             | Effect::Completed { attempt, .. }
+            | Effect::ReportProgress { attempt, .. }
             | Effect::Aborted { attempt, .. } => {
                 assert!(token.is_some());
                 assert_eq!(token, self.leader, "a foreign order was obeyed (A5)");

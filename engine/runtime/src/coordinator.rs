@@ -21,7 +21,7 @@ use seawall_protocol::coordinator::{
 };
 use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{ToCoordinator, ToWorker};
-use seawall_protocol::record::{SnapshotHandle, StoreRecord};
+use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
 use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
 
@@ -378,9 +378,13 @@ impl Shell {
             }
             Answer::Aborted(checkpoint, reason) => Reply::Aborted {
                 checkpoint: checkpoint.0,
-                reason: format!("{reason:?}"),
-                why: format!("{reason:?}"),
+                reason: reason.name().to_owned(),
+                why: format!("it {}", reason.in_words()),
             },
+            Answer::Ended(JobResult::Cancelled) => {
+                Reply::Completed { checkpoint: None, savepoint: None }
+            }
+            Answer::Ended(JobResult::Finished) => Reply::Ended,
             Answer::Refused(why) => Reply::Refused { why },
         });
     }

@@ -29,6 +29,7 @@ pub mod tokio_env; // the production Env
 
 // What programs show.
 pub mod metrics;
+pub mod progress;
 
 // What went wrong, for the caller.
 pub mod error;

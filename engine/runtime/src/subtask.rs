@@ -28,6 +28,7 @@ use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::metrics::Metrics;
+use crate::progress::ProgressCounter;
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
 use crate::storage::{Storage, manifest, splits};
 use crate::wire::Outgoing;
@@ -57,6 +58,8 @@ pub struct Launch {
     pub mode: CheckpointMode,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What the triggers of the coordinator depend on.
+    pub progress: Arc<ProgressCounter>,
     /// Hears what the subtask reports, in order.
     pub report: Arc<dyn Fn(ToCoordinator) + Send + Sync>,
     /// Opens the output channels, by edge and channel index, once the attempt starts.
@@ -150,6 +153,8 @@ struct Driver {
     is_ended: bool,
     /// This attempt told downstream and coordinator that it ended; a restored one tells again.
     has_told_end: bool,
+    /// Its source was behind when it last emitted.
+    is_behind: bool,
     life: Life,
     /// Why a commit failed in a way that no other attempt can mend: output is lost (K8).
     lost_output: Option<String>,
@@ -232,6 +237,7 @@ impl Driver {
             core: Subtask::new(plan.clone()),
             is_ended: is_at_end,
             has_told_end: false,
+            is_behind: false,
             open_channels: (0..channels).map(ChannelId).collect(),
             launch,
             inbox,
@@ -307,7 +313,12 @@ impl Driver {
     async fn emit(&mut self) -> Result<Progress, Failure> {
         let Chain::Source(source) = &mut self.chain else { unreachable!("it is a source") };
         let (records, progress) = source.emit(EMIT_RECORDS)?;
+        let is_behind = source.is_behind() && progress != Progress::Ended;
         self.launch.metrics.add_records_in(records);
+        self.report(self.launch.progress.add(records as u64, 0));
+        if std::mem::replace(&mut self.is_behind, is_behind) != is_behind {
+            self.report(self.launch.progress.set_behind(is_behind));
+        }
         if progress != Progress::Ready {
             self.flush_edges();
         }
@@ -315,6 +326,12 @@ impl Driver {
         self.flush_sink().await?;
         yield_now().await;
         Ok(progress)
+    }
+
+    fn report(&self, report: Option<ToCoordinator>) {
+        if let Some(report) = report {
+            (self.launch.report)(report);
+        }
     }
 
     async fn drive_operator(&mut self) -> Result<(), Failure> {
@@ -345,6 +362,8 @@ impl Driver {
                     unreachable!("a source has no input channels")
                 };
                 operator.on_batch(batch).map_err(Failure::retryable)?;
+                let dirty_bytes = operator.take_dirty_bytes();
+                self.report(self.launch.progress.add(0, dirty_bytes));
                 self.send_ready().await?;
                 self.flush_sink().await
             }

@@ -20,6 +20,7 @@ use crate::channel::{Inbox, SubtaskOrder, gate};
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::metrics::Metrics;
+use crate::progress::ProgressCounter;
 use crate::storage::Storage;
 use crate::subtask::{self, Connect, Launch};
 use crate::task::AbortOnDrop;
@@ -65,7 +66,18 @@ pub async fn run(env: Env, config: WorkerConfig) -> Result<(), RuntimeError> {
     let plan =
         Plan { worker: config.worker, slots: config.slots, heartbeat: config.heartbeat.clone() };
     let core = Worker::new(plan.clone());
-    let shell = Shell { env, config, plan, core, registry, events, timers, link: Link::default() };
+    let progress = Arc::new(ProgressCounter::new(Attempt::default()));
+    let shell = Shell {
+        env,
+        config,
+        plan,
+        core,
+        registry,
+        events,
+        timers,
+        link: Link::default(),
+        progress,
+    };
     shell.drive(inbox).await;
     Ok(())
 }
@@ -99,6 +111,8 @@ struct Shell {
     events: MailboxSender<Happening>,
     timers: Timers<Timer>,
     link: Link,
+    /// Of the newest attempt that was launched here.
+    progress: Arc<ProgressCounter>,
 }
 
 impl Shell {
@@ -124,7 +138,15 @@ impl Shell {
     fn meaning_of(&mut self, happening: Happening) -> Option<Input> {
         match happening {
             Happening::Input(input) => Some(input),
-            Happening::Fired(fired) => self.timers.take(fired).map(Input::Timer),
+            Happening::Fired(fired) => {
+                let timer = self.timers.take(fired)?;
+                if timer == Timer::Heartbeat
+                    && let Some(progress) = self.progress.take()
+                {
+                    self.events.push(Happening::Input(Input::Report(progress)));
+                }
+                Some(Input::Timer(timer))
+            }
             Happening::Linked(number, sender) => {
                 if number != self.link.number {
                     return None;
@@ -163,6 +185,9 @@ impl Shell {
                 }
             }
             Effect::Launch(deployment) => self.launch(&deployment),
+            Effect::ReportProgress { records, dirty_bytes, .. } => {
+                self.progress.want(records, dirty_bytes);
+            }
             Effect::Start(attempt) => self.order(attempt, &SubtaskOrder::Start),
             Effect::Stop(attempt) => {
                 self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.stop());
@@ -226,6 +251,7 @@ impl Shell {
             locations: deployment.locations.iter().copied().collect(),
             registry: self.registry.clone(),
         });
+        self.progress = Arc::new(ProgressCounter::new(deployment.attempt));
         // All gates exist before any subtask runs, so that local channels always find theirs.
         let mut gates = Vec::new();
         for &subtask in &deployment.subtasks {
@@ -245,6 +271,7 @@ impl Shell {
                 storage: self.config.storage.clone(),
                 mode: self.config.mode,
                 metrics: Arc::clone(&self.config.metrics),
+                progress: Arc::clone(&self.progress),
                 report: Arc::new(move |report| {
                     events.push(Happening::Input(Input::Report(report)));
                 }),

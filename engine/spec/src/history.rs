@@ -87,6 +87,8 @@ pub struct CheckpointContents {
 pub enum Ending {
     /// The job reached its result.
     Finished,
+    /// The job was cancelled: its result says so.
+    Cancelled,
     /// The job failed for good.
     Failed(String),
     /// Time was up and the job was still running.

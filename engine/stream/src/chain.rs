@@ -105,6 +105,10 @@ pub trait SourceChain: Outputs {
     /// # Errors
     /// See [`crate::SourceReader::emit`].
     fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError>;
+    /// See [`crate::SourceReader::is_behind`].
+    fn is_behind(&self) -> bool {
+        false
+    }
     /// Every split with its position, encoded.
     ///
     /// # Errors
@@ -126,6 +130,11 @@ pub trait OperatorChain: Outputs {
     /// # Errors
     /// When state cannot be read.
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError>;
+    /// Bytes of keyed state that changed since the last call: an estimate, one entry's size in memory for
+    /// each record.
+    fn take_dirty_bytes(&mut self) -> u64 {
+        0
+    }
     /// An immutable view of the state, taken in one step.
     ///
     /// # Errors

@@ -113,6 +113,10 @@ impl<S: Source, C: Next<S::Record>> SourceChain for SourceHead<S, C> {
         Ok((self.next.records, progress))
     }
 
+    fn is_behind(&self) -> bool {
+        self.reader.as_ref().expect("opened first").is_behind()
+    }
+
     fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
         let encode = |split: &S::Split| {
             postcard::to_allocvec(split)
@@ -202,6 +206,7 @@ where
             key: self.key.clone(),
             state: HeapState::new(place.key_groups),
             ending: None,
+            dirty_bytes: 0,
             next,
         }))
     }
@@ -217,6 +222,8 @@ struct KeyedHead<P: KeyedProcess, F, B, C> {
     state: B,
     /// Keys that `on_end` has yet to visit, ascending.
     ending: Option<std::vec::IntoIter<P::Key>>,
+    /// Since they were last asked for.
+    dirty_bytes: u64,
     next: C,
 }
 
@@ -232,8 +239,11 @@ where
     C: Next<P::Out>,
 {
     fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
-        let Self { process, key, state, next, .. } = self;
-        for record in batch.into_records::<P::In>() {
+        let Self { process, key, state, next, dirty_bytes, .. } = self;
+        let records = batch.into_records::<P::In>();
+        // Once a batch: a record pays nothing.
+        *dirty_bytes += (records.len() * size_of::<(P::Key, P::State)>()) as u64;
+        for record in records {
             let key = key(&record);
             state.update(&key, |slot| process.on_record(&key, record, slot, next))?;
         }
@@ -253,6 +263,10 @@ where
             })?;
         }
         Ok(if keys.len() == 0 { Progress::Ended } else { Progress::Ready })
+    }
+
+    fn take_dirty_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.dirty_bytes)
     }
 
     fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {

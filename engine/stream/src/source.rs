@@ -78,6 +78,11 @@ pub trait SourceReader: Send + 'static {
         out: &mut impl Collect<Self::Record>,
     ) -> Result<Progress, ConnectorError>;
 
+    /// Whether input waits that could not be emitted in time (a backlog).
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Every split with its current position, including those at their end.
     fn splits(&self) -> Vec<Self::Split>;
 }

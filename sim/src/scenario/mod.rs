@@ -17,7 +17,7 @@ pub mod validate;
 use serde::Deserialize;
 use toml::Spanned;
 
-use quantity::{PerSecond, Percent, Seeds, Time, TimeRange};
+use quantity::{Bytes, PerSecond, Percent, Seeds, Time, TimeRange};
 
 pub use problem::{FileError, nearest};
 pub use validate::{
@@ -74,6 +74,12 @@ pub(crate) struct CheckpointText {
     tolerable_failures: Option<u32>,
     retained: Option<Spanned<u32>>,
     mode: Option<Spanned<String>>,
+    every_records: Option<Spanned<u64>>,
+    every_dirty_bytes: Option<Spanned<Bytes>>,
+    combination: Option<Spanned<String>>,
+    interval_during_backlog: Option<Time>,
+    expiration: Option<Time>,
+    on_cancel: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -114,6 +120,14 @@ pub(crate) struct FaultText {
     slow_disk: Option<Spanned<SlowDiskText>>,
     slow_checkpoint: Option<Spanned<SlowCheckpointText>>,
     fail_disk: Option<Spanned<FailDiskText>>,
+    ask: Option<Spanned<AskText>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskText {
+    #[serde(rename = "for")]
+    what: Spanned<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

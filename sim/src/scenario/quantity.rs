@@ -29,6 +29,10 @@ pub struct Percent(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerSecond(pub u64);
 
+/// An amount of memory such as `"64KiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
 impl TimeRange {
     /// Always `duration`.
     pub const fn exactly(duration: Duration) -> Self {
@@ -103,6 +107,17 @@ fn parse_per_second(text: &str) -> Result<PerSecond, String> {
         })
 }
 
+fn parse_bytes(text: &str) -> Result<Bytes, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1_u64 << 30)];
+    let parse = |(unit, size): &(&str, u64)| {
+        let number: u64 = text.strip_suffix(unit)?.replace('_', "").parse().ok()?;
+        number.checked_mul(*size)
+    };
+    units.iter().find_map(parse).filter(|it| *it > 0).map(Bytes).ok_or_else(|| {
+        format!("invalid size `{text}`, expected a size with its unit, such as \"64KiB\"")
+    })
+}
+
 macro_rules! quantity {
     ($type:ty, $parse:ident, $expecting:literal) => {
         impl<'de> Deserialize<'de> for $type {
@@ -134,6 +149,7 @@ quantity!(
     "a duration or a range of durations with units, such as \"2s\" or \"10s..20s\""
 );
 quantity!(Percent, parse_percent, "a percentage, such as \"150%\"");
+quantity!(Bytes, parse_bytes, "a size with its unit, such as \"64KiB\"");
 quantity!(PerSecond, parse_per_second, "a rate with its unit, such as \"2000/s\"");
 
 /// Seeds as a file writes them: a list, or a range of which both ends are included.

@@ -7,16 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use seawall_protocol::config::{
-    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy,
+    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
+    TriggerCombination,
 };
 use seawall_protocol::event::Event;
 use seawall_protocol::limits;
+use seawall_runtime::control::Ask;
 use toml::Spanned;
 
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::{Percent, Time, TimeRange};
 use super::{CheckpointText, FaultText, HeartbeatText, OnText, RestartText, ScenarioText};
-use crate::{legal, run, workload};
+use crate::{fault, legal, run, workload};
 
 /// A scenario: what runs, what the world does to it, and what must hold all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +201,8 @@ pub enum Verb {
         /// Only on paths that contain this.
         path: Option<String>,
     },
+    /// Somebody asks for something, again and again until the job answers.
+    Ask(Ask),
 }
 
 impl Verb {
@@ -213,6 +217,7 @@ impl Verb {
             Self::SlowDisk { .. } => "slow_disk",
             Self::SlowCheckpoint { .. } => "slow_checkpoint",
             Self::FailDisk { .. } => "fail_disk",
+            Self::Ask(_) => "ask",
         }
     }
 }
@@ -630,10 +635,43 @@ impl Reader {
                 }
                 *value.get_ref()
             };
+        let combination = text.combination.as_ref().is_some_and(|it| {
+            self.name("combination", it, &["any", "all"]);
+            it.get_ref() == "all"
+        });
+        let is_retaining = text.on_cancel.as_ref().is_some_and(|it| {
+            self.name("retention", it, &["delete", "retain"]);
+            it.get_ref() == "retain"
+        });
+        if let Some(records) = &text.every_records
+            && *records.get_ref() == 0
+        {
+            let message = "`every_records` is 0, expected at least 1";
+            self.problem(Problem::at(records.span(), message));
+        }
+        let counts = text.every_records.is_some() || text.every_dirty_bytes.is_some();
         let pending_max = u32::try_from(limits::PENDING_CHECKPOINTS_MAX).expect("a small limit");
         CheckpointConfig {
             mode,
-            interval: text.interval.as_ref().map_or(defaults.interval, |it| Some(it.get_ref().0)),
+            interval: match &text.interval {
+                Some(interval) => Some(interval.get_ref().0),
+                None if counts => None,
+                None => defaults.interval,
+            },
+            interval_during_backlog: text.interval_during_backlog.map(|it| it.0),
+            every_records: text.every_records.as_ref().map(|it| *it.get_ref()),
+            every_dirty_bytes: text.every_dirty_bytes.as_ref().map(|it| it.get_ref().0),
+            combination: if combination {
+                TriggerCombination::All
+            } else {
+                TriggerCombination::Any
+            },
+            expiration: text.expiration.map(|it| it.0),
+            on_cancel: if is_retaining {
+                RetentionOnCancel::Retain
+            } else {
+                RetentionOnCancel::Delete
+            },
             timeout: text.timeout.as_ref().map_or(defaults.timeout, |it| it.get_ref().0),
             min_pause: text.min_pause.map_or(defaults.min_pause, |it| it.0),
             max_concurrent: bounded(
@@ -754,7 +792,7 @@ impl Reader {
 
     fn fault(&mut self, number: usize, text: &Spanned<FaultText>) -> Option<Fault> {
         const TRIGGERS: [&str; 3] = ["at", "on", "every"];
-        const VERBS: [&str; 8] = [
+        const VERBS: [&str; 9] = [
             "crash",
             "pause",
             "partition",
@@ -763,6 +801,7 @@ impl Reader {
             "slow_disk",
             "slow_checkpoint",
             "fail_disk",
+            "ask",
         ];
         let it = text.get_ref();
         let triggers = [it.at.is_some(), it.on.is_some(), it.every.is_some()];
@@ -775,6 +814,7 @@ impl Reader {
             it.slow_disk.is_some(),
             it.slow_checkpoint.is_some(),
             it.fail_disk.is_some(),
+            it.ask.is_some(),
         ];
         let has_trigger = self.exactly_one(number, text.span(), "trigger", &TRIGGERS, &triggers);
         let has_verb = self.exactly_one(number, text.span(), "verb", &VERBS, &verbs);
@@ -935,6 +975,12 @@ impl Reader {
         if let Some(slow) = &it.slow_checkpoint {
             let it = slow.get_ref();
             return Some(Verb::SlowCheckpoint { node: self.node(&it.node)?, stall: it.stall });
+        }
+        if let Some(ask) = &it.ask {
+            let what = &ask.get_ref().what;
+            self.name("request", what, &fault::ASKS.map(|(name, _)| name));
+            let found = fault::ASKS.into_iter().find(|(name, _)| name == what.get_ref());
+            return found.map(|(_, ask)| Verb::Ask(ask));
         }
         let it = it.fail_disk.as_ref()?.get_ref();
         self.name("disk error", &it.error, &DiskError::NAMES);

@@ -15,6 +15,10 @@ use crate::store::Purpose;
 impl Coordinator {
     pub(super) fn deploy(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
         assert!(self.job == Job::Reserving, "an attempt was reserved in another state");
+        if self.is_cancelled() {
+            self.job = Job::Waiting; // It ends instead; the attempt's number is skipped.
+            return;
+        }
         let slots = self.workers.iter().map(|(worker, it)| (*worker, it.slots)).collect();
         let Some(execution) = Execution::place(attempt, &self.plan.subtasks, &slots) else {
             self.job = Job::Waiting; // Workers were lost meanwhile; the attempt's number is skipped.
@@ -48,6 +52,7 @@ impl Coordinator {
         }
         effects.push(Effect::Note(Event::AttemptStarted { attempt }));
         self.trigger.start(effects);
+        self.ask_for_progress(effects);
         self.failover.on_started(attempt, effects);
     }
 
@@ -136,16 +141,26 @@ impl Coordinator {
         let was_started = execution.phase != Phase::Deploying;
         execution.phase = Phase::Cancelling { cause: cause.clone(), is_fatal };
         let live_workers = execution.live_workers();
-        effects.push(Effect::Note(Event::AttemptFailed { attempt, cause }));
+        let is_cancelled = self.is_cancelled();
+        let skipped = if is_cancelled {
+            SkipReason::CoordinatorShutdown
+        } else {
+            effects.push(Effect::Note(Event::AttemptFailed { attempt, cause }));
+            SkipReason::CoordinatorSuspend
+        };
         if was_started {
-            self.trigger.stop(SkipReason::CoordinatorSuspend, effects);
+            self.trigger.stop(skipped, effects);
             self.failover.on_failing(attempt, effects);
         }
         self.store.withdraw(Purpose::Reserve);
         for checkpoint in unacked {
             self.abort(checkpoint, AbortReason::TaskFailure, effects);
         }
-        let reason = if is_fatal { AbortReason::JobFailure } else { AbortReason::JobFailover };
+        let reason = match (is_cancelled, is_fatal) {
+            (true, _) => AbortReason::CoordinatorShutdown,
+            (false, true) => AbortReason::JobFailure,
+            (false, false) => AbortReason::JobFailover,
+        };
         for checkpoint in self.pending.ids() {
             self.abort(checkpoint, reason, effects);
         }
@@ -184,6 +199,9 @@ impl Coordinator {
         }
         let (failed, cause, is_fatal) = (execution.attempt, cause.clone(), *is_fatal);
         effects.push(Effect::Disarm(Timer::CancelExpires(failed)));
+        if self.is_cancelled() {
+            return self.end_cancelled();
+        }
         match self.failover.decide(is_fatal, effects) {
             Decision::Restart(delay) => {
                 let attempt = self.store.durable().attempt.next();

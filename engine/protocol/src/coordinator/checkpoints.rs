@@ -6,13 +6,21 @@ use alloc::vec::Vec;
 use super::{Answer, Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
 use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
-use crate::ids::{AttemptId, CheckpointId};
+use crate::ids::{Attempt, AttemptId, CheckpointId, WorkerId};
 use crate::limits::RECORD_RETRY_PAUSE;
 use crate::message::{DeclineReason, Order};
 use crate::pending::{ManifestAnswer, Whole};
 use crate::record::SnapshotHandle;
 use crate::store::{Failed, Persisted, Purpose};
 use crate::trigger::{Load, refuse};
+
+/// What a worker reported.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) records: u64,
+    pub(super) dirty_bytes: u64,
+    pub(super) is_behind: bool,
+}
 
 impl Coordinator {
     pub(super) fn on_reserved(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
@@ -114,6 +122,8 @@ impl Coordinator {
                 self.on_completed(checkpoint, removed, effects);
             }
             Persisted::Retracted(checkpoint) => self.delete(checkpoint, effects),
+            Persisted::Expired(removed) => self.discard(removed, effects),
+            Persisted::Cancelled { removed } => self.on_cancelled_durably(removed, effects),
             Persisted::Finished(result) => {
                 effects.push(Effect::Note(Event::JobFinished));
                 self.stop(Outcome::Result(result), effects);
@@ -154,8 +164,10 @@ impl Coordinator {
                 self.trigger.stop(SkipReason::CoordinatorShutdown, effects);
             }
         }
+        self.arm_expiration(checkpoint, effects);
         for checkpoint in removed {
             effects.push(Effect::Note(Event::CheckpointSubsumed { checkpoint }));
+            self.disarm_expiration(checkpoint, effects);
             self.delete(checkpoint, effects);
         }
     }
@@ -224,6 +236,77 @@ impl Coordinator {
             Some(true) => self.delete(checkpoint, effects),
             Some(false) => {}
             None => stale(format!("deletion of checkpoint {checkpoint}"), effects),
+        }
+    }
+
+    /// The checkpoints left the record for another reason than a newer one (H6).
+    pub(super) fn discard(&mut self, removed: Vec<CheckpointId>, effects: &mut Vec<Effect>) {
+        for checkpoint in removed {
+            effects.push(Effect::Note(Event::CheckpointDiscarded { checkpoint }));
+            self.disarm_expiration(checkpoint, effects);
+            self.delete(checkpoint, effects);
+        }
+    }
+
+    /// A retained checkpoint grows old from here: from its completion, or from the moment a new leader
+    /// found it, since no two leaders compare their clocks (A8).
+    pub(super) fn arm_expiration(&self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if let Some(expiration) = self.plan.checkpoint.expiration {
+            let age = Delay::exactly(expiration);
+            effects.push(Effect::Arm(Timer::RetainedExpires(checkpoint), age));
+        }
+    }
+
+    fn disarm_expiration(&self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if self.plan.checkpoint.expiration.is_some() {
+            effects.push(Effect::Disarm(Timer::RetainedExpires(checkpoint)));
+        }
+    }
+
+    /// A worker's subtasks got on. Anything about another attempt than the running one is late.
+    pub(super) fn on_progress(
+        &mut self,
+        worker: WorkerId,
+        attempt: Attempt,
+        progress: Progress,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_running =
+            self.execution().is_some_and(|it| it.attempt == attempt && it.phase == Phase::Running);
+        if !is_running {
+            return stale(format!("progress of attempt {attempt} on {worker}"), effects);
+        }
+        let Progress { records, dirty_bytes, is_behind } = progress;
+        let was_behind = !self.behind.is_empty();
+        if is_behind {
+            self.behind.insert(worker);
+        } else {
+            self.behind.remove(&worker);
+        }
+        let is_behind = !self.behind.is_empty();
+        if is_behind != was_behind {
+            effects.push(Effect::Note(Event::BacklogReported { is_behind }));
+            self.trigger.on_behind(is_behind, effects);
+        }
+        self.trigger.on_progress(records, dirty_bytes, self.load(), effects);
+    }
+
+    /// Has the workers report as often as the trigger's thresholds need: what all of them together have
+    /// not reported is at most half of a threshold.
+    pub(super) fn ask_for_progress(&mut self, effects: &mut Vec<Effect>) {
+        self.behind.clear();
+        let config = &self.plan.checkpoint;
+        let is_of_use = config.every_records.is_some()
+            || config.every_dirty_bytes.is_some()
+            || config.interval_during_backlog.is_some();
+        let Some(execution) = self.execution().filter(|_| is_of_use) else { return };
+        let (attempt, workers) = (execution.attempt, execution.workers());
+        let share = |threshold: Option<u64>| {
+            threshold.map_or(u64::MAX, |it| (it / (2 * workers.len() as u64)).max(1))
+        };
+        let (records, dirty_bytes) = (share(config.every_records), share(config.every_dirty_bytes));
+        for worker in workers {
+            self.send(worker, Order::ReportProgress { attempt, records, dirty_bytes }, effects);
         }
     }
 

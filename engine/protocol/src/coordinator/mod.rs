@@ -19,7 +19,7 @@
 //!
 //! Deliberately absent: more than one region (O5), savepoints and rescaling.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -149,6 +149,8 @@ pub enum Answer {
     Completed(CheckpointId),
     /// It was given up.
     Aborted(CheckpointId, AbortReason),
+    /// The job ended, with this result.
+    Ended(JobResult),
     /// It never began; why, for people.
     Refused(String),
 }
@@ -166,6 +168,8 @@ pub enum Timer {
     MinPause,
     /// When a pending checkpoint expires (G4).
     CheckpointExpires(CheckpointId),
+    /// When a retained checkpoint is too old.
+    RetainedExpires(CheckpointId),
     /// When a failed record write is tried again.
     RecordRetry,
     /// When the next attempt starts (O9).
@@ -275,6 +279,10 @@ pub struct Coordinator {
     pending: PendingCheckpoints,
     /// Checkpoints whose files are being deleted, and whether that is wanted once more (B5).
     cleaning: BTreeMap<CheckpointId, bool>,
+    /// Workers whose sources are behind (B7).
+    behind: BTreeSet<WorkerId>,
+    /// Who asked for the end of the job.
+    cancels: Vec<RequestId>,
     failover: Failover,
     /// The numbers last noted as `waiting-for-slots`.
     noted_slots: Option<(u32, u32)>,
@@ -326,6 +334,8 @@ impl Coordinator {
                 CheckpointId::default(),
             ),
             cleaning: BTreeMap::new(),
+            behind: BTreeSet::new(),
+            cancels: Vec::new(),
             failover: Failover::new(plan.restart.clone()),
             noted_slots: None,
             plan,
@@ -451,6 +461,9 @@ impl Coordinator {
         let (token, restored) = (self.store.durable().token, self.store.newest());
         effects.push(Effect::Note(Event::CoordinatorStarted { token, restored }));
         self.delete_what_earlier_leaders_left(effects);
+        for checkpoint in self.store.durable().retained.clone() {
+            self.arm_expiration(checkpoint, effects);
+        }
         self.arm_heartbeat(effects);
         let remembered: Vec<_> = self.workers.iter().map(|(id, it)| (*id, *it)).collect();
         for (worker, Registered { session, slots }) in remembered {
@@ -471,6 +484,7 @@ impl Coordinator {
     }
 
     fn stop(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+        self.answer_all(&outcome, effects);
         self.leadership = Leadership::Stopped;
         effects.push(Effect::Stop(outcome));
     }
@@ -486,6 +500,11 @@ impl Coordinator {
                     return stale(format!("timer of checkpoint {checkpoint}"), effects);
                 }
                 self.abort(checkpoint, AbortReason::Expired, effects);
+            }
+            Timer::RetainedExpires(checkpoint) => {
+                if !self.store.on_aged(checkpoint) {
+                    stale(format!("timer of retained checkpoint {checkpoint}"), effects);
+                }
             }
             Timer::RecordRetry => match self.store.on_retry() {
                 Some((write, record)) => effects.push(Effect::Persist { write, record }),
@@ -536,6 +555,7 @@ impl Coordinator {
         }
         if self.leadership == Leadership::Leading {
             self.end_when_finished(effects);
+            self.cancel_when_possible(effects);
             if self.trigger.begin(self.load(), effects) {
                 self.store.request(Purpose::Reserve);
             }

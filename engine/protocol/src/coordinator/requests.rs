@@ -3,8 +3,15 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Answer, Coordinator, Effect, Request, RequestId};
+use super::{Answer, Coordinator, Effect, Job, Outcome, Request, RequestId, Timer};
+use crate::config::RetentionOnCancel;
+use crate::event::{AbortReason, Event, SkipReason};
+use crate::execution::Phase;
+use crate::ids::CheckpointId;
+use crate::limits::WAITING_REQUESTS_MAX;
 use crate::message::CheckpointKind;
+use crate::record::JobResult;
+use crate::store::Purpose;
 
 impl Coordinator {
     /// Each request has exactly one answer.
@@ -20,9 +27,81 @@ impl Coordinator {
             }
             Request::Savepoint => "savepoints",
             Request::StopWithSavepoint { .. } => "stops",
-            Request::Cancel => "cancels",
+            Request::Cancel => return self.on_cancel_requested(id, effects),
         };
         let answer = Answer::Refused(what.to_string() + " are not taken on request");
         effects.push(Effect::Answer { id, answer });
+    }
+
+    /// Whether somebody asked for the end of the job.
+    pub(super) fn is_cancelled(&self) -> bool {
+        !self.cancels.is_empty()
+    }
+
+    fn on_cancel_requested(&mut self, id: RequestId, effects: &mut Vec<Effect>) {
+        if self.cancels.len() >= WAITING_REQUESTS_MAX {
+            let answer = Answer::Refused(SkipReason::TooManyRequests.to_string());
+            return effects.push(Effect::Answer { id, answer });
+        }
+        if !self.is_cancelled() {
+            effects.push(Effect::Note(Event::CancelRequested));
+        }
+        self.cancels.push(id);
+    }
+
+    /// Ends the job that somebody wants ended, step by step: the attempt is stopped, then the result is
+    /// stored. A job whose final checkpoint is completed is let finish, which is the faster end.
+    pub(super) fn cancel_when_possible(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_cancelled() {
+            return;
+        }
+        match &self.job {
+            Job::Live(execution) => match execution.phase {
+                Phase::Deploying | Phase::Running => {
+                    self.fail_attempt("it was cancelled on request".to_string(), false, effects);
+                }
+                Phase::Finishing | Phase::Cancelling { .. } => {}
+            },
+            Job::Reserving if self.store.withdraw(Purpose::Deploy) => self.end_cancelled(),
+            // Its number is being written; `deploy` finds out.
+            Job::Reserving | Job::Ending => {}
+            Job::Restarting(attempt) => {
+                effects.push(Effect::Disarm(Timer::Restart(*attempt)));
+                self.end_cancelled();
+            }
+            Job::Waiting => self.end_cancelled(),
+        }
+    }
+
+    pub(super) fn end_cancelled(&mut self) {
+        let is_retaining = self.plan.checkpoint.on_cancel == RetentionOnCancel::Retain;
+        self.job = Job::Ending;
+        self.store.request(Purpose::Cancel { is_retaining });
+    }
+
+    /// The job is cancelled for good; what retention does not keep is deleted (H9).
+    pub(super) fn on_cancelled_durably(
+        &mut self,
+        removed: Vec<CheckpointId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Note(Event::JobCancelled));
+        self.discard(removed, effects);
+        self.stop(Outcome::Result(JobResult::Cancelled), effects);
+    }
+
+    /// Everything that waits for an answer gets one before the leadership ends.
+    pub(super) fn answer_all(&mut self, outcome: &Outcome, effects: &mut Vec<Effect>) {
+        self.trigger.stop(SkipReason::CoordinatorShutdown, effects);
+        for checkpoint in self.pending.ids() {
+            self.abort(checkpoint, AbortReason::CoordinatorShutdown, effects);
+        }
+        for id in core::mem::take(&mut self.cancels) {
+            let answer = match outcome {
+                Outcome::Result(result) => Answer::Ended(*result),
+                Outcome::Failed(cause) => Answer::Refused(cause.clone()),
+            };
+            effects.push(Effect::Answer { id, answer });
+        }
     }
 }

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::checkpoints::Progress;
 use super::{Coordinator, Effect, Job, Leadership, Registered, Timer, refuse, stale};
 use crate::event::Event;
 use crate::ids::{SessionId, WorkerId};
@@ -33,6 +34,10 @@ impl Coordinator {
         match message {
             ToCoordinator::Register { .. } => unreachable!("handled above"),
             ToCoordinator::Heartbeat => {}
+            ToCoordinator::Progress { attempt, records, dirty_bytes, is_behind } => {
+                let progress = Progress { records, dirty_bytes, is_behind };
+                self.on_progress(worker, attempt, progress, effects);
+            }
             ToCoordinator::Ready(by) => self.on_ready(worker, by, effects),
             ToCoordinator::Ended(by) => self.on_ended(worker, by, effects),
             ToCoordinator::Finished(by) => self.on_finished(worker, by, effects),

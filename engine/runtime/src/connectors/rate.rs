@@ -50,6 +50,7 @@ impl<S: Source> Source for Rated<S> {
             cost: u128::from(self.parallelism) * NANOS,
             earned: 0,
             counted_until: env.clock.now(),
+            is_full: false,
         });
         Ok(RatedReader { reader, budget, progress: Progress::NeedsInput })
     }
@@ -71,6 +72,8 @@ struct Budget {
     cost: u128,
     earned: u128,
     counted_until: Duration,
+    /// It could not be spent as fast as it was earned.
+    is_full: bool,
 }
 
 impl Budget {
@@ -84,6 +87,7 @@ impl Budget {
         self.counted_until = now;
         let most = (self.rate * NANOS / 10).max(self.cost);
         self.earned = (self.earned + elapsed * self.rate).min(most);
+        self.is_full = self.earned == most;
     }
 
     fn spend(&mut self, records: usize) {
@@ -151,6 +155,11 @@ impl<R: SourceReader> SourceReader for RatedReader<R> {
             Progress::Ready if budget.records() == 0 => Ok(Progress::NeedsInput),
             Progress::Ready | Progress::NeedsInput | Progress::Ended => Ok(self.progress),
         }
+    }
+
+    /// Behind when a tenth of a second of records waits, or when the source itself is.
+    fn is_behind(&self) -> bool {
+        self.reader.is_behind() || self.budget.as_ref().is_some_and(|it| it.is_full)
     }
 
     fn splits(&self) -> Vec<R::Split> {

@@ -31,6 +31,10 @@ pub const PROPERTY: Property = Property {
 pub fn check(history: &History) -> Result<(), Violation> {
     match &history.ending {
         Ending::Finished => Ok(()),
+        Ending::Cancelled if is_cancel_requested(history) => Ok(()),
+        Ending::Cancelled => {
+            Err(Violation::of(&PROPERTY, "the job was cancelled, and nobody asked for it".into()))
+        }
         Ending::Failed(cause) => {
             Err(Violation::of(&PROPERTY, format!("the job failed for good: {cause}")))
         }
@@ -43,6 +47,10 @@ pub fn check(history: &History) -> Result<(), Violation> {
             Err(Violation::of(&PROPERTY, message).with_details(pending.chain(nothing)))
         }
     }
+}
+
+fn is_cancel_requested(history: &History) -> bool {
+    history.events.iter().any(|it| it.event == Event::CancelRequested)
 }
 
 fn has_new_checkpoint(history: &History) -> bool {
@@ -91,6 +99,13 @@ mod tests {
         let stuck = History { pending: vec!["op1/0#2 waits for ch1".into()], ..history(2) };
         let violation = check(&stuck).expect_err("violated");
         assert_eq!(violation.details, ["pending: op1/0#2 waits for ch1"]);
+    }
+
+    #[test]
+    fn a_cancelled_job_holds_when_somebody_asked_for_it() {
+        let asked = History::from_events([("coordinator-1", Event::CancelRequested)]);
+        check(&History { ending: Ending::Cancelled, ..asked }).expect("holds");
+        check(&History { ending: Ending::Cancelled, ..history(1) }).expect_err("violated");
     }
 
     #[test]
