@@ -28,7 +28,9 @@ use seawall_stream::Job;
 use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
-use crate::storage::{Manifest, OperatorInfo, Storage, inspect, manifest, record, splits};
+use crate::storage::{
+    Manifest, OperatorInfo, Storage, StorageError, inspect, manifest, record, splits,
+};
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
 use crate::wire::{decode_message, encode_message, write_frames};
@@ -89,8 +91,9 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         storing: 0,
         asked: BTreeMap::new(),
         requests: 0,
+        deposed: None,
     };
-    let outcome = shell.drive(inbox).await;
+    let outcome = shell.drive(inbox).await?;
     // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
     // names; then it is left to the next start, which reads the record (H3).
     if !shell.core.is_in_doubt() {
@@ -172,9 +175,16 @@ enum Happening {
     Received(u64, ToCoordinator),
     Ended(u64),
     /// A write or deletion is over.
-    Stored(Option<Input>),
+    Stored(Written),
     /// Someone asks for something.
     Asked(Asked),
+}
+
+/// What a write or deletion led to.
+enum Written {
+    Input(Input),
+    /// A newer leader wrote the record.
+    Deposed(StorageError),
 }
 
 /// One connection.
@@ -202,13 +212,19 @@ struct Shell {
     asked: BTreeMap<RequestId, Asked>,
     /// Requests so far.
     requests: u64,
+    /// Why this leader must write nothing any more.
+    deposed: Option<StorageError>,
 }
 
 impl Shell {
-    async fn drive(&mut self, mut inbox: Mailbox<Happening>) -> Outcome {
+    async fn drive(&mut self, mut inbox: Mailbox<Happening>) -> Result<Outcome, RuntimeError> {
         let outcome = loop {
             if let Some(outcome) = self.handle_next(&mut inbox).await {
                 break outcome;
+            }
+            if let Some(error) = self.deposed.take() {
+                // Not a word to anyone: what is written and deleted is the newer leader's now (H10).
+                return Err(error.into());
             }
         };
         // Nothing is deleted behind the caller's back.
@@ -216,7 +232,7 @@ impl Shell {
             let happening = inbox.receive().await.expect("the shell itself keeps a sender");
             self.meaning_of(happening);
         }
-        outcome
+        Ok(outcome)
     }
 
     async fn handle_next(&mut self, inbox: &mut Mailbox<Happening>) -> Option<Outcome> {
@@ -254,7 +270,13 @@ impl Shell {
             }
             Happening::Stored(answer) => {
                 self.storing -= 1;
-                answer
+                match answer {
+                    Written::Input(input) => Some(input),
+                    Written::Deposed(error) => {
+                        self.deposed = Some(error);
+                        None
+                    }
+                }
             }
             Happening::Asked(asked) => Some(self.on_asked(asked)),
         }
@@ -322,23 +344,25 @@ impl Shell {
         match effect {
             Effect::Persist { write, record } => self.answer_later(|storage| async move {
                 match record::replace(&storage, &record).await {
-                    Ok(()) => Some(Input::RecordPersisted(write)),
-                    Err(_) => Some(Input::RecordFailed(write)),
+                    Ok(()) => Written::Input(Input::RecordPersisted(write)),
+                    // Nothing was written, and nothing ever will be: another leads (P5).
+                    Err(error @ StorageError::Deposed { .. }) => Written::Deposed(error),
+                    Err(_) => Written::Input(Input::RecordFailed(write)),
                 }
             }),
             Effect::WriteManifest { checkpoint, snapshots, finished } => {
                 let manifest = self.manifest(checkpoint, snapshots, finished);
                 self.answer_later(|storage| async move {
                     match manifest::write(&storage, &manifest).await {
-                        Ok(()) => Some(Input::ManifestWritten(checkpoint)),
-                        Err(_) => Some(Input::ManifestFailed(checkpoint)),
+                        Ok(()) => Written::Input(Input::ManifestWritten(checkpoint)),
+                        Err(_) => Written::Input(Input::ManifestFailed(checkpoint)),
                     }
                 });
             }
             Effect::DeleteCheckpoint(checkpoint) => self.answer_later(|storage| async move {
                 // What stays is removed at the next start (H6).
                 let _ = inspect::delete(&storage, checkpoint).await;
-                Some(Input::Deleted(checkpoint))
+                Written::Input(Input::Deleted(checkpoint))
             }),
             Effect::Arm(timer, delay) => {
                 let duration = self.draw(delay);
@@ -418,7 +442,7 @@ impl Shell {
     /// Runs `work` beside the loop; its answer becomes an input.
     fn answer_later<F>(&mut self, work: impl FnOnce(Storage) -> F)
     where
-        F: Future<Output = Option<Input>> + Send + 'static,
+        F: Future<Output = Written> + Send + 'static,
     {
         self.storing += 1;
         let answer = work(self.config.storage.clone());

@@ -28,6 +28,10 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_runtime::{RuntimeError, storage::StorageError};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};
 
+use crate::lying_store::{Lie, LyingStore};
+
+mod lying_store; // listings that name nothing, or what was deleted
+
 const SOURCE: GeneratorSource = GeneratorSource { records: 20_000, keys: 50, seed: 7 };
 const PARALLELISM: u32 = 2;
 
@@ -85,6 +89,7 @@ struct Cluster {
     names: Arc<Names>,
     job: Arc<Job>,
     heartbeat: HeartbeatConfig,
+    storage: Storage,
 }
 
 impl Cluster {
@@ -99,15 +104,13 @@ impl Cluster {
             .process("count", Count)
             .sink("counts", FileSink::new(directory.path().join("output"), encode));
         let heartbeat = HeartbeatConfig::default();
-        Self { directory, env, names, job: Arc::new(builder.build()), heartbeat }
-    }
-
-    fn root(&self) -> PathBuf {
-        self.directory.path().join("data/checkpoints")
+        let storage = directory.path().join("data/checkpoints");
+        let storage = Storage::on_disk(Arc::clone(&env.disk), storage);
+        Self { directory, env, names, job: Arc::new(builder.build()), heartbeat, storage }
     }
 
     fn storage(&self) -> Storage {
-        Storage::on_disk(Arc::clone(&self.env.disk), self.root())
+        self.storage.clone()
     }
 
     fn coordinator_config(&self) -> CoordinatorConfig {
@@ -243,6 +246,60 @@ async fn a_coordinator_that_dies_is_continued_by_the_next() {
     assert_eq!(cluster.names.count("coordinator-started"), 2);
 }
 
+/// A job whose coordinator and a worker die, over a store whose listings lie.
+async fn survives(lie: Lie) {
+    let mut cluster = Cluster::new(Some(40_000));
+    let store = Arc::new(LyingStore::new(lie));
+    cluster.storage = Storage::over(store, "some/job".into(), "lying://some/job");
+    let dies = cluster.worker(1, 1);
+    let _stays = cluster.worker(2, 1);
+    let first = tokio::spawn(coordinator::run(cluster.env.clone(), cluster.coordinator_config()));
+    cluster.until("checkpoint-completed", 3).await;
+    first.abort();
+    dies.abort();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let _comes_back = cluster.worker(1, 1);
+    assert_eq!(cluster.coordinator().await.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.output(), expected());
+    assert!(cluster.names.count("coordinator-started") == 2);
+
+    let record = record::read(&cluster.storage).await.unwrap().unwrap();
+    assert_eq!(record.retained.len(), 2, "{record:?}");
+    for checkpoint in record.retained {
+        let problems = inspect::verify(&cluster.storage, checkpoint).await.unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
+
+// Rules: R3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_restores_and_finishes_while_listings_name_nothing() {
+    survives(Lie::Nothing).await;
+}
+
+// Rules: R3
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_restores_and_finishes_while_listings_name_what_was_deleted() {
+    survives(Lie::EverythingEver).await;
+}
+
+// Rules: P5, H2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_finds_a_newer_one_in_the_record_ends() {
+    let cluster = Cluster::new(Some(10_000));
+    let _worker = cluster.worker(1, PARALLELISM);
+    let leading = tokio::spawn(coordinator::run(cluster.env.clone(), cluster.coordinator_config()));
+    cluster.until("checkpoint-completed", 1).await;
+    let mut record = record::read(&cluster.storage).await.unwrap().unwrap();
+    record.token = record.token.next().next();
+    while record::replace(&cluster.storage, &record).await.is_err() {}
+    let ended = tokio::time::timeout(Duration::from_secs(20), leading).await;
+    let error = ended.expect("it must end").unwrap().unwrap_err();
+    assert!(matches!(error, RuntimeError::Storage(StorageError::Deposed { .. })), "{error}");
+    let found = record::read(&cluster.storage).await.unwrap().unwrap();
+    assert_eq!(found, record, "the record of the newer leader is as it wrote it");
+}
+
 /// Runs the job until it has a checkpoint, stops, and returns what is in the record.
 async fn stopped_with_a_checkpoint(cluster: &Cluster) -> CheckpointId {
     let worker = cluster.worker(1, PARALLELISM);
@@ -267,7 +324,7 @@ fn damage(path: &Path) {
 async fn a_damaged_newest_checkpoint_is_an_error_and_never_a_fallback() {
     let cluster = Cluster::new(Some(10_000));
     let newest = stopped_with_a_checkpoint(&cluster).await;
-    damage(&layout::manifest(&cluster.root(), newest));
+    damage(&layout::manifest(cluster.storage.root(), newest));
     let error = cluster.coordinator().await.unwrap_err();
     assert!(matches!(error, RuntimeError::Storage(StorageError::Checksum { .. })), "{error}");
 }

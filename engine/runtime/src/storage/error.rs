@@ -22,6 +22,32 @@ pub enum StorageError {
         /// Whether it may have taken effect all the same (H3).
         is_uncertain: bool,
     },
+    /// The address of the storage leads nowhere.
+    #[error("checkpoints cannot be kept in {address:?}: {why}\nhint: {hint}")]
+    Address {
+        /// As it was written.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A remote store said no, or nothing.
+    #[error("cannot {action} {}: {reason}\nhint: {hint}", path.display())]
+    Remote {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the store said.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+        /// Whether there is no such file.
+        is_not_found: bool,
+        /// Whether it may have taken effect all the same (H3).
+        is_uncertain: bool,
+    },
     /// A file that is written once is there, with other content.
     #[error(
         "{} is there already, with other content\n\
@@ -192,11 +218,17 @@ impl StorageError {
     /// Whether a write that ended like this may have taken effect all the same. Then its files must stay,
     /// and nothing may be concluded from it (H3); otherwise nothing was written.
     pub fn is_uncertain(&self) -> bool {
-        matches!(self, Self::Io { is_uncertain: true, .. })
+        matches!(
+            self,
+            Self::Io { is_uncertain: true, .. } | Self::Remote { is_uncertain: true, .. }
+        )
     }
 
     /// Whether the store says that there is no such file.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        if let Self::Io { source, .. } = self {
+            return source.kind() == io::ErrorKind::NotFound;
+        }
+        matches!(self, Self::Remote { is_not_found: true, .. })
     }
 }

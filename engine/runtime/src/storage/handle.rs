@@ -6,14 +6,15 @@
 //! is for people and for cleaning.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::{ready, try_join_all};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, Error, GetOptions, ObjectStore, PutMode, PutOptions, UpdateVersion,
+    Attribute, Attributes, Error, GetOptions, ObjectStore, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, UpdateVersion,
 };
 use seawall_env::{Disk, Entry};
 
@@ -23,6 +24,13 @@ use crate::storage::error::StorageError;
 
 /// Which user metadata of an object names its writer.
 const WRITER: &str = "seawall-writer";
+
+/// Bytes that go to a remote store in one request.
+const ONE_REQUEST_MAX: usize = 64 << 20;
+/// Bytes of one part of a larger file.
+const PART: usize = 16 << 20;
+/// Parts on their way at the same time.
+const PARTS_AT_ONCE: usize = 4;
 
 /// Where one job's checkpoints are. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +44,10 @@ pub struct Storage {
     disk: Option<Arc<dyn Disk>>,
     /// Who writes, where a store can note that.
     writer: Option<String>,
+    /// Whether the store can replace a file on condition.
+    is_conditional: bool,
+    /// Why a write failed last, for people.
+    failure: Arc<Mutex<Option<String>>>,
 }
 
 /// A file with what identifies its content to a conditional write.
@@ -56,12 +68,27 @@ impl Storage {
     pub fn on_disk(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         let store = Arc::new(DiskStore::new(Arc::clone(&disk), &root));
-        Self { store, prefix: Key::default(), root, disk: Some(disk), writer: None }
+        Self { disk: Some(disk), ..Self::over(store, Key::default(), root) }
     }
 
     /// The objects of `store` whose keys begin with `prefix`, which people know as `root`.
     pub fn over(store: Arc<dyn ObjectStore>, prefix: Key, root: impl Into<PathBuf>) -> Self {
-        Self { store, prefix, root: root.into(), disk: None, writer: None }
+        Self {
+            store,
+            prefix,
+            root: root.into(),
+            disk: None,
+            writer: None,
+            is_conditional: true,
+            failure: Arc::default(),
+        }
+    }
+
+    /// The same storage over a store that cannot replace a file on condition: a file is looked at and then
+    /// replaced, and between the two another leader can come first.
+    #[must_use]
+    pub fn without_conditional_update(self) -> Self {
+        Self { is_conditional: false, ..self }
     }
 
     /// The same storage for one leader among several: what it writes is noted as its own, where the store
@@ -79,6 +106,16 @@ impl Storage {
     /// How people name the place; every path of the storage is below it.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory, when it is one of a disk.
+    pub fn directory(&self) -> Option<&Path> {
+        self.disk.is_some().then_some(self.root.as_path())
+    }
+
+    /// Why a write failed last, for people who ask why nothing goes on.
+    pub fn last_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes the place ready to be written to, durably; fine when it is. A coordinator does this before
@@ -122,7 +159,10 @@ impl Storage {
     /// [`StorageError::Exists`] when there is a file with other bytes, which stays as it is; else as the
     /// store says.
     pub async fn put_new(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
-        let payload = object_store::PutPayload::from(bytes);
+        if self.disk.is_none() && bytes.len() > ONE_REQUEST_MAX {
+            return self.put_in_parts(path, &bytes).await;
+        }
+        let payload = PutPayload::from(bytes);
         let put = self.put(path, payload.clone(), PutMode::Create).await;
         let Err(StorageError::Exists { .. }) = &put else { return put };
         // The store's client may have repeated a request whose answer was lost.
@@ -130,6 +170,33 @@ impl Storage {
         let is_same = found.len() == payload.content_length()
             && payload.iter().flat_map(|it| it.iter()).eq(&found);
         if is_same { Ok(()) } else { put }
+    }
+
+    /// As [`Self::put_new`], in several requests: one would take longer than a store waits. The file appears
+    /// when all parts are there. Whether it is there already is looked at first, and not decided in the
+    /// same step; the names of such files are never used twice.
+    async fn put_in_parts(&self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+        let key = self.key(path);
+        let failed = |error| told("write", path, true, error);
+        match self.store.get_opts(&key, GetOptions::new().with_head(true)).await {
+            Err(Error::NotFound { .. }) => {}
+            Ok(_) => return Err(StorageError::Exists { path: path.to_path_buf() }),
+            Err(error) => return Err(told("read", path, false, error)),
+        }
+        let upload = self.store.put_multipart_opts(&key, PutMultipartOptions::default()).await;
+        let mut upload = upload.map_err(failed)?;
+        for together in bytes.chunks(PART * PARTS_AT_ONCE) {
+            let mut parts = Vec::new();
+            for part in together.chunks(PART) {
+                parts.push(upload.put_part(part.to_vec().into()));
+            }
+            if let Err(error) = try_join_all(parts).await {
+                // Best effort: a store removes parts that nobody completes, if it is told to.
+                let _ = upload.abort().await;
+                return Err(failed(error));
+            }
+        }
+        upload.complete().await.map(drop).map_err(failed)
     }
 
     /// Whether this leader wrote the file; `None` where nobody noted that.
@@ -148,14 +215,18 @@ impl Storage {
         bytes: Vec<u8>,
         expected: Option<Version>,
     ) -> Result<(), StorageError> {
-        let mode = expected.map_or(PutMode::Create, |it| PutMode::Update(it.0));
+        let mode = match expected {
+            None => PutMode::Create,
+            Some(version) if self.is_conditional => PutMode::Update(version.0),
+            Some(_) => PutMode::Overwrite,
+        };
         self.put(path, bytes.into(), mode).await
     }
 
     async fn put(
         &self,
         path: &Path,
-        payload: object_store::PutPayload,
+        payload: PutPayload,
         mode: PutMode,
     ) -> Result<(), StorageError> {
         let mut options = PutOptions::from(mode);
@@ -166,7 +237,12 @@ impl Storage {
         }
         match self.store.put_opts(&self.key(path), payload, options).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(told("write", path, true, error)),
+            Err(error) => {
+                let error = told("write", path, true, error);
+                let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                *failure = Some(error.to_string());
+                Err(error)
+            }
         }
     }
 
@@ -178,7 +254,7 @@ impl Storage {
         let Some(first) = paths.first().cloned() else { return Ok(()) };
         let keys: Vec<_> = paths.iter().map(|it| Ok(self.key(it))).collect();
         let removed = self.store.delete_stream(stream::iter(keys).boxed());
-        match removed.try_for_each(|_| async { Ok(()) }).await {
+        match removed.try_for_each(|_| ready(Ok(()))).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(told("remove", &first, true, error)),
         }
@@ -222,26 +298,46 @@ impl Storage {
 /// The store's error, with what was tried on which file.
 fn told(action: &'static str, path: &Path, is_write: bool, error: Error) -> StorageError {
     let path = path.to_path_buf();
-    let kind = match &error {
+    // A request that was refused had no effect; one that was not answered may have been carried out.
+    let (hint, is_uncertain) = match &error {
         Error::AlreadyExists { .. } => return StorageError::Exists { path },
         Error::Precondition { .. } => return StorageError::Changed { path },
-        Error::NotFound { .. } => io::ErrorKind::NotFound,
+        Error::NotFound { .. } if is_write => ("create the bucket, or name another one", false),
+        Error::NotFound { .. } => ("restore the file from a copy", false),
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            io::ErrorKind::PermissionDenied
+            ("check the credentials, and that they may read, write and list there", false)
         }
-        Error::NotSupported { .. } | Error::NotImplemented { .. } => io::ErrorKind::Unsupported,
-        Error::Generic { .. } | _ => io::ErrorKind::Other,
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => {
+            ("use a store that supports conditional writes", false)
+        }
+        Error::Generic { .. } | _ => {
+            ("check the address of the store, and that it can be reached", is_write)
+        }
     };
-    let text = error.to_string();
+    let is_not_found = matches!(error, Error::NotFound { .. });
+    let reason = reason(&error);
     if let Error::Generic { source, .. } | Error::NotFound { source, .. } = error
         && let Ok(told) = source.downcast::<DiskError>()
     {
         let DiskError { action, path, source, is_uncertain } = *told;
         return StorageError::Io { action, path, source, is_uncertain };
     }
-    // A request that was not answered may have been carried out; one that was refused was not.
-    let is_uncertain = is_write && kind == io::ErrorKind::Other;
-    StorageError::Io { action, path, source: io::Error::new(kind, text), is_uncertain }
+    StorageError::Remote { action, path, reason, hint, is_not_found, is_uncertain }
+}
+
+/// The error with the innermost cause, which says most, on one line.
+fn reason(error: &Error) -> String {
+    let mut causes = vec![error.to_string()];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // Most layers repeat what is below them.
+        if !causes.iter().any(|it| it.contains(&text)) {
+            causes.push(text);
+        }
+        source = cause.source();
+    }
+    causes.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Debug for Storage {

@@ -12,7 +12,7 @@
 //!                      │
 //!              object_store::ObjectStore
 //!        ┌─────────────┼──────────────┐
-//!   disk_store      memory      S3, HDFS (features)
+//!   disk_store      memory      S3, HDFS (features)      location: which one, from an address
 //! ```
 //!
 //! The default is a directory of [`seawall_env::Disk`], so that every fault of a disk reaches it.
@@ -23,12 +23,14 @@
 //!
 //! Deliberately absent: decisions. Which checkpoint to keep or delete is the coordinator core's.
 
+pub mod contract;
 pub mod disk_store;
 pub mod error;
 pub mod format;
 pub mod handle;
 pub mod inspect;
 pub mod layout;
+pub mod location;
 pub mod manifest;
 pub mod record;
 pub mod snapshot;
@@ -39,5 +41,6 @@ pub(crate) mod durable;
 
 pub use error::StorageError;
 pub use handle::Storage;
+pub use location::{Location, open};
 pub use manifest::{Manifest, OperatorInfo};
 pub use snapshot::{KeyedSection, Snapshot};
