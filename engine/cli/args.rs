@@ -126,10 +126,23 @@ pub(crate) enum CheckpointCommand {
     List(InspectArgs),
     /// Show what is in one checkpoint
     Show(InspectArgs),
+    /// Say why a checkpoint was slow, or failed: which subtask, which phase
+    Explain(ExplainArgs),
     /// Read every file of the retained checkpoints and check it; exit 1 when one is damaged
     Verify(InspectArgs),
     /// Take a checkpoint of a running job now, and wait until it is completed
     Trigger(TalkArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// A job's directory of checkpoints, or a state directory with exactly one job in it
+    pub(crate) directory: PathBuf,
+    /// The checkpoint; `checkpoint list` has those that are remembered
+    pub(crate) checkpoint: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

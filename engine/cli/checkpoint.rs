@@ -1,4 +1,4 @@
-//! `seawall checkpoint list|show|verify|trigger`: what is in a job's state, and is it intact.
+//! `seawall checkpoint list|show|explain|verify|trigger`: what is in a job's state, and is it intact.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use seawall::protocol::CheckpointId;
+use seawall::runtime::explain::explain;
+use seawall::runtime::storage::history::{self, History};
 use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
 use seawall::runtime::storage::{Storage, layout, manifest};
 use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
-use crate::args::{CheckpointCommand, InspectArgs};
+use crate::args::{CheckpointCommand, ExplainArgs, InspectArgs};
 use crate::control;
 use crate::error::CliError;
 use crate::report;
@@ -38,6 +40,7 @@ pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
         match command {
             CheckpointCommand::List(args) => list(args).await,
             CheckpointCommand::Show(args) => show(args).await,
+            CheckpointCommand::Explain(args) => explained(args).await,
             CheckpointCommand::Verify(args) => verify(args).await,
             CheckpointCommand::Trigger(_) => unreachable!("handled above"),
         }
@@ -48,7 +51,8 @@ async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = job_directory(&args.directory)?;
     let mut inventory = inspect::list(&on_disk(&root)).await?;
     inventory.checkpoints = chosen(args, &root, inventory.checkpoints)?;
-    report::checkpoints(&root, &inventory, args.json);
+    let history = history(&root).await;
+    report::checkpoints(&root, &inventory, history.as_ref(), args.json);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,6 +64,14 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
         path: root.clone(),
         found: "none yet: the job has completed no checkpoint".into(),
     };
+    let history = history(&root).await.unwrap_or_default();
+    let asked = args.checkpoint.map(CheckpointId);
+    if let Some(remembered) = asked.and_then(|it| history.get(it))
+        && !checkpoints.iter().any(|it| it.checkpoint == remembered.checkpoint)
+    {
+        report::figures::remembered(&root, &history, remembered, args.json);
+        return Ok(ExitCode::SUCCESS);
+    }
     let listed = match args.checkpoint {
         Some(_) => chosen(args, &root, checkpoints)?.pop(),
         None => checkpoints.into_iter().rfind(|it| it.is_retained),
@@ -68,6 +80,35 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let manifest = manifest::read(&on_disk(&root), checkpoint).await?;
     report::manifest(&root, &manifest, args.json);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn explained(args: &ExplainArgs) -> Result<ExitCode, CliError> {
+    let root = job_directory(&args.directory)?;
+    let history = history(&root).await.unwrap_or_default();
+    let asked = CheckpointId(args.checkpoint);
+    let Some(checkpoint) = history.get(asked) else {
+        let remembered: Vec<_> =
+            history.checkpoints.iter().map(|it| it.checkpoint.to_string()).collect();
+        let found = if remembered.is_empty() {
+            "no history of any checkpoint".to_owned()
+        } else {
+            format!("a history of {}", remembered.join(", "))
+        };
+        let checkpoint = asked.to_string();
+        return Err(CliError::UnknownCheckpoint { checkpoint, path: root, found });
+    };
+    let explanation = explain(&history, checkpoint);
+    report::figures::explained(&root, &history, checkpoint, &explanation, args.json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the newest checkpoints. One that cannot be read is for people only, so a warning does.
+async fn history(root: &Path) -> Option<History> {
+    let read = history::read(&on_disk(root)).await;
+    read.unwrap_or_else(|error| {
+        report::warning(&error.to_string());
+        None
+    })
 }
 
 async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {

@@ -17,7 +17,8 @@ use seawall::jobs::JobSpec;
 use seawall::protocol::record::JobResult;
 use seawall::runtime::control::{Ask, Reply};
 use seawall::runtime::storage::Manifest;
-use seawall::runtime::storage::inspect::Inventory;
+use seawall::runtime::storage::history::History;
+use seawall::runtime::storage::inspect::{Inventory, Listed};
 use serde_json::{Value, json};
 
 use crate::checkpoint::Verified;
@@ -25,6 +26,8 @@ use crate::error::CliError;
 use crate::run::hint_for;
 use crate::run::progress;
 use crate::run::summary::{Ended, Summary};
+
+pub(crate) mod figures; // what each subtask did for a checkpoint, and why it was slow
 
 /// The exit code of usage, configuration, input and storage errors.
 const ERROR: u8 = 2;
@@ -285,7 +288,12 @@ pub(crate) fn config(configuration: &Configuration, filter: &str, is_json: bool)
 }
 
 /// Lists checkpoints.
-pub(crate) fn checkpoints(root: &Path, inventory: &Inventory, is_json: bool) {
+pub(crate) fn checkpoints(
+    root: &Path,
+    inventory: &Inventory,
+    history: Option<&History>,
+    is_json: bool,
+) {
     let Inventory { record, checkpoints } = inventory;
     let result = record.as_ref().and_then(|it| it.result);
     let status = match (record, result) {
@@ -295,7 +303,7 @@ pub(crate) fn checkpoints(root: &Path, inventory: &Inventory, is_json: bool) {
         (Some(_), Some(JobResult::Cancelled)) => "cancelled",
     };
     if is_json {
-        let one = |it: &seawall::runtime::storage::inspect::Listed| {
+        let one = |it: &Listed| {
             json!({ "checkpoint": it.checkpoint.0, "retained": it.is_retained, "bytes": it.bytes(),
                     "snapshots": it.manifest.as_ref().map_or(0, |it| it.snapshots.len()),
                     "damage": it.manifest.as_ref().err() })
@@ -305,12 +313,22 @@ pub(crate) fn checkpoints(root: &Path, inventory: &Inventory, is_json: bool) {
             "next_checkpoint": record.as_ref().map(|it| it.next_checkpoint.0),
             "attempt": record.as_ref().map(|it| it.attempt.0),
             "checkpoints": checkpoints.iter().map(one).collect::<Vec<_>>(),
+            "counts": history.map(figures::counts_json),
+            "history": history.map(figures::history_json),
         }));
     }
     to_stdout(&format!("{}: {status}", root.display()));
     if checkpoints.is_empty() {
-        return to_stdout("no checkpoints");
+        to_stdout("no checkpoints");
+    } else {
+        list_checkpoints(checkpoints);
     }
+    if let Some(history) = history {
+        figures::history(history);
+    }
+}
+
+fn list_checkpoints(checkpoints: &[Listed]) {
     let mut table = table(["checkpoint", "status", "snapshots", "bytes", "manifest"]);
     for listed in checkpoints {
         let status = if listed.is_retained { "retained" } else { "orphan" };
@@ -342,7 +360,8 @@ pub(crate) fn manifest(root: &Path, manifest: &Manifest, is_json: bool) {
         let snapshots = manifest.snapshots.iter().map(|it| {
             json!({ "operator": name_of(it.subtask.operator), "index": it.subtask.index,
                     "attempt": it.attempt.0, "bytes": it.bytes,
-                    "checksum": format!("{:08x}", it.checksum) })
+                    "checksum": format!("{:08x}", it.checksum),
+                    "figures": figures::row_json(&it.figures) })
         });
         return print_json(&json!({
             "directory": root, "job": manifest.job_name, "job_id": manifest.job.to_string(),
@@ -360,14 +379,16 @@ pub(crate) fn manifest(root: &Path, manifest: &Manifest, is_json: bool) {
     }
     print_table(&operators);
     to_stdout("");
-    let mut snapshots = table(["snapshot of", "attempt", "bytes", "checksum"]);
+    let titles = ["snapshot of", "attempt", "bytes", "checksum"];
+    let mut snapshots = table(titles.into_iter().chain(figures::COLUMNS));
     for it in &manifest.snapshots {
-        snapshots.add_row([
+        let file = [
             format!("{}/{}", name_of(it.subtask.operator), it.subtask.index),
             it.attempt.to_string(),
             it.bytes.to_string(),
             format!("{:08x}", it.checksum),
-        ]);
+        ];
+        snapshots.add_row(file.into_iter().chain(figures::row(&it.figures)));
     }
     print_table(&snapshots);
 }
@@ -470,9 +491,9 @@ pub(crate) fn in_words(result: JobResult) -> &'static str {
     }
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
+    table.load_style(NOTHING).set_header(header.into_iter().collect::<Vec<_>>());
     table
 }
 

@@ -25,7 +25,7 @@ use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrateg
 use seawall_protocol::coordinator::{self, Coordinator, JobPlan, SubtaskPlan, Timer, WriteId};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::{Barrier, Order, ToCoordinator, ToWorker};
-use seawall_protocol::record::{SnapshotHandle, StoreRecord};
+use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, StoreRecord};
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::worker::{self, Worker};
 use seawall_protocol::{
@@ -479,6 +479,7 @@ fn perform_for_worker(
                 attempt: attempt.attempt,
                 bytes: 0,
                 checksum: 0,
+                figures: SnapshotFigures::default(),
             };
             report(ToCoordinator::Ack { attempt, checkpoint, snapshot });
         }

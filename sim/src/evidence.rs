@@ -19,6 +19,7 @@ use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_runtime::coordinator::subtask_plans;
 use seawall_runtime::storage::format::{self, Kind};
+use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::{Manifest, Snapshot, layout};
 use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
 use seawall_stream::state::EncodedGroup;
@@ -197,6 +198,11 @@ fn position(split: &[u8]) -> u64 {
 }
 
 /// The store record as a loss of all power would leave it.
+/// What the coordinators left of their checkpoints' figures.
+pub(crate) fn remembered(disk: &InspectableDisk) -> Option<Remembered> {
+    file(disk, Kind::History, &layout::history(Path::new(STORAGE))).ok().map(|it| it.0)
+}
+
 fn record(disk: &InspectableDisk) -> Option<StoreRecord> {
     let path = layout::record(Path::new(STORAGE));
     let bytes = disk.read(View::Durable, &path)?;
@@ -284,7 +290,8 @@ pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
 /// Files below these directories that belong to nothing, once the job has ended and the world is at rest.
 pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<String> {
     let root = Path::new(STORAGE);
-    let mut owned: BTreeSet<PathBuf> = [layout::record(root), layout::splits(root)].into();
+    let mut owned: BTreeSet<PathBuf> =
+        [layout::record(root), layout::splits(root), layout::history(root)].into();
     for checkpoint in record(disk).map(|it| it.retained).unwrap_or_default() {
         let path = layout::manifest(root, checkpoint);
         if let Ok((manifest, _)) = file::<Manifest>(disk, Kind::Manifest, &path) {

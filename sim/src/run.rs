@@ -21,6 +21,7 @@ use seawall_protocol::record::JobResult;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
+use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Recorded};
 
@@ -101,9 +102,11 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     drop(watchdog);
+    let mut checkpoints = None;
     let (result, violated, virtual_time) = match ended {
         Ok(Ok(facts)) => {
             let (result, violated) = judge(scenario, &facts.history, &recorder.trace());
+            checkpoints = facts.checkpoints;
             (result, violated, facts.virtual_time)
         }
         Ok(Err(stuck)) => {
@@ -123,7 +126,7 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let trace = recorder.trace();
     let counts = count(&trace);
     let happened = recorder.happened();
-    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time }
+    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time, checkpoints }
 }
 
 /// The engine's assertions hold.
@@ -141,6 +144,7 @@ struct Stage {
 /// What a world leaves behind.
 struct Facts {
     history: History,
+    checkpoints: Option<Remembered>,
     virtual_time: Duration,
 }
 
@@ -192,7 +196,11 @@ impl Stage {
             world.sleep(REST).await;
         }
         let outcome = lock(&ended).clone();
-        Facts { history: self.history(&world, outcome, healed_at), virtual_time: world.now() }
+        Facts {
+            history: self.history(&world, outcome, healed_at),
+            checkpoints: evidence::remembered(&world.disk()),
+            virtual_time: world.now(),
+        }
     }
 
     /// How long the whole input takes at its rate.

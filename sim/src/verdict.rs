@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seawall_runtime::storage::history::History;
+
 use crate::scenario::Fault;
 use crate::trace::Trace;
 
@@ -24,6 +26,8 @@ pub struct Verdict {
     pub counts: Counts,
     /// How much virtual time passed.
     pub virtual_time: Duration,
+    /// The figures of its checkpoints, as the coordinators left them on the disk.
+    pub checkpoints: Option<History>,
 }
 
 impl Verdict {

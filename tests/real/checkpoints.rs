@@ -21,6 +21,7 @@ fn a_snapshot(scratch: &Scratch) -> PathBuf {
 }
 
 // Rules: H8
+// Rules: S1, S4
 #[test]
 fn a_checkpoint_is_listed_shown_and_verified() {
     let scratch = finished();
@@ -32,6 +33,13 @@ fn a_checkpoint_is_listed_shown_and_verified() {
     for said in ["checkpoint 1 of keyed-count [job]", "generate/0", "count/1", "2            128"] {
         assert!(show.contains(said), "{said}: {show}");
     }
+    assert!(list.contains("1 triggered: 1 completed, 100.00 % of those that ended"), "{list}");
+    for column in ["start delay", "alignment", "sync", "async", "end to end", "in flight"] {
+        assert!(show.contains(column), "{column}: {show}");
+    }
+    let explained = scratch.finish("checkpoint explain seawall-data 1");
+    assert!(explained.starts_with("checkpoint 1 completed in "), "{explained}");
+    assert!(explained.contains("most of the time: "), "{explained}");
     let verify = scratch.finish("checkpoint verify seawall-data");
     assert!(verify.starts_with("checkpoint 1: intact, "), "{verify}");
     let job = scratch.job_directory();
@@ -48,6 +56,11 @@ fn json_holds_the_same() {
     assert_eq!(json("list")["checkpoints"][0]["snapshots"], 4);
     assert_eq!(json("show")["operators"][1]["name"], "count");
     assert_eq!(json("verify")["intact"], true);
+    assert_eq!(json("list")["counts"]["completed"], 1);
+    assert!(json("show")["snapshots"][0]["figures"]["checkpoint"]["async"].is_number());
+    let said = scratch.finish("checkpoint explain seawall-data 1 --json");
+    let explained: Value = serde_json::from_str(&said).unwrap();
+    assert!(explained["phase"].is_string(), "{explained}");
 }
 
 // Rules: R2

@@ -2,6 +2,7 @@
 
 mod determinism;
 mod faults;
+mod figures;
 mod replay;
 mod traces;
 

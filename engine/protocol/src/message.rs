@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Alignment;
 use crate::ids::{Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId};
-use crate::record::SnapshotHandle;
+use crate::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 
 /// From a worker to the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +60,17 @@ pub enum ToCoordinator {
         checkpoint: CheckpointId,
         /// Where it is.
         snapshot: SnapshotHandle,
+    },
+    /// How far the subtask had come with a checkpoint that was given up, for people; nothing follows.
+    Unfinished {
+        /// Which execution.
+        attempt: AttemptId,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// What it was doing.
+        phase: SnapshotPhase,
+        /// How long each phase took so far.
+        figures: SnapshotFigures,
     },
     /// The subtask cannot take part in the checkpoint.
     Decline {

@@ -1,6 +1,7 @@
 //! What the store holds: the one small record whose durable replacement is the commit point (H1, H2).
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,4 +52,100 @@ pub struct SnapshotHandle {
     pub bytes: u64,
     /// Checksum of the file (CRC-32).
     pub checksum: u32,
+    /// How long it took and how much it is, for people. No decision depends on it.
+    pub figures: SnapshotFigures,
+}
+
+/// How long one subtask's part of a checkpoint took, phase by phase, and how much it wrote. The phases
+/// follow each other without a gap, so that they add up to the time from the trigger to the ack (S2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SnapshotFigures {
+    /// Microseconds in [`SnapshotPhase::StartDelay`]; filled in by the coordinator, on its own clock.
+    pub start_delay_us: u64,
+    /// Microseconds in [`SnapshotPhase::Alignment`].
+    pub alignment_us: u64,
+    /// Microseconds in [`SnapshotPhase::Output`].
+    pub output_us: u64,
+    /// Microseconds in [`SnapshotPhase::Sync`].
+    pub sync_us: u64,
+    /// Microseconds in [`SnapshotPhase::Async`].
+    pub async_us: u64,
+    /// Bytes that a restore reads: the full size.
+    pub full_bytes: u64,
+    /// Bytes that were written for this checkpoint: the incremental size.
+    pub written_bytes: u64,
+    /// Of these, records in flight.
+    pub in_flight_bytes: u64,
+}
+
+/// What a subtask does for a checkpoint, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SnapshotPhase {
+    /// From the trigger until its first barrier is there. The ways of the messages are in it.
+    StartDelay,
+    /// From the first barrier to the last one.
+    Alignment,
+    /// Until the barrier has left on every output channel.
+    Output,
+    /// What no record can be processed beside.
+    Sync,
+    /// Encoding and writing, beside the records.
+    Async,
+}
+
+impl SnapshotPhase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 5] =
+        [Self::StartDelay, Self::Alignment, Self::Output, Self::Sync, Self::Async];
+
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StartDelay => "start delay",
+            Self::Alignment => "alignment",
+            Self::Output => "output",
+            Self::Sync => "sync",
+            Self::Async => "async",
+        }
+    }
+}
+
+impl fmt::Display for SnapshotPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl SnapshotFigures {
+    /// Microseconds in one phase.
+    pub fn phase(&self, phase: SnapshotPhase) -> u64 {
+        match phase {
+            SnapshotPhase::StartDelay => self.start_delay_us,
+            SnapshotPhase::Alignment => self.alignment_us,
+            SnapshotPhase::Output => self.output_us,
+            SnapshotPhase::Sync => self.sync_us,
+            SnapshotPhase::Async => self.async_us,
+        }
+    }
+
+    /// Microseconds in one phase, to be counted.
+    pub fn phase_mut(&mut self, phase: SnapshotPhase) -> &mut u64 {
+        match phase {
+            SnapshotPhase::StartDelay => &mut self.start_delay_us,
+            SnapshotPhase::Alignment => &mut self.alignment_us,
+            SnapshotPhase::Output => &mut self.output_us,
+            SnapshotPhase::Sync => &mut self.sync_us,
+            SnapshotPhase::Async => &mut self.async_us,
+        }
+    }
+
+    /// Microseconds that the subtask itself measured: all but the start delay.
+    pub fn measured_us(&self) -> u64 {
+        self.end_to_end_us().saturating_sub(self.start_delay_us)
+    }
+
+    /// Microseconds from the trigger to the ack.
+    pub fn end_to_end_us(&self) -> u64 {
+        SnapshotPhase::ALL.into_iter().map(|it| self.phase(it)).fold(0, u64::saturating_add)
+    }
 }

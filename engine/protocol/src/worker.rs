@@ -506,6 +506,7 @@ fn subject(report: &ToCoordinator) -> Option<(AttemptId, bool)> {
         ToCoordinator::Ready(attempt)
         | ToCoordinator::Ended(attempt)
         | ToCoordinator::Ack { attempt, .. }
+        | ToCoordinator::Unfinished { attempt, .. }
         | ToCoordinator::Decline { attempt, .. } => Some((*attempt, false)),
         ToCoordinator::Finished(attempt)
         | ToCoordinator::Cancelled(attempt)

@@ -14,7 +14,7 @@ use seawall_protocol::coordinator::{
 };
 use seawall_protocol::event::{AbortReason, Event, SkipReason};
 use seawall_protocol::message::{DeclineReason, Order, ToCoordinator, ToWorker};
-use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
+use seawall_protocol::record::{JobResult, SnapshotFigures, SnapshotHandle, StoreRecord};
 use seawall_protocol::{
     Attempt, AttemptId, CheckpointId, FencingToken, JobId, SessionId, SubtaskId, WorkerId,
 };
@@ -359,6 +359,7 @@ impl World {
                         }
                     }
                     ToCoordinator::Register { .. }
+                    | ToCoordinator::Unfinished { .. }
                     | ToCoordinator::Heartbeat
                     | ToCoordinator::Progress { .. }
                     | ToCoordinator::Decline { .. } => {}
@@ -540,6 +541,7 @@ fn ack(attempt: AttemptId, checkpoint: CheckpointId) -> ToCoordinator {
         attempt: attempt.attempt,
         bytes: 10,
         checksum: 1,
+        figures: SnapshotFigures::default(),
     };
     ToCoordinator::Ack { attempt, checkpoint, snapshot }
 }

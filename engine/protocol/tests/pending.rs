@@ -7,7 +7,7 @@ use seawall_protocol::coordinator::RequestId;
 use seawall_protocol::event::{AbortReason, AckAnswer};
 use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::pending::{FailureBudget, ManifestAnswer, PendingCheckpoints};
-use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
 use seawall_protocol::trigger::{Rank, Wanted};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 
@@ -18,7 +18,13 @@ fn by(index: u32, attempt: u32) -> AttemptId {
 }
 
 fn snapshot(by: AttemptId) -> SnapshotHandle {
-    SnapshotHandle { subtask: by.subtask, attempt: by.attempt, bytes: 1, checksum: 2 }
+    SnapshotHandle {
+        subtask: by.subtask,
+        attempt: by.attempt,
+        bytes: 1,
+        checksum: 2,
+        figures: SnapshotFigures::default(),
+    }
 }
 
 fn subtasks() -> impl Iterator<Item = SubtaskId> {

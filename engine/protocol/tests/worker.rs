@@ -68,6 +68,7 @@ fn show(effect: &Effect) -> String {
         ToCoordinator::Cancelled(it) => format!("cancelled {it}"),
         ToCoordinator::Failed { attempt, .. } => format!("failed {attempt}"),
         ToCoordinator::Ack { attempt, .. } => format!("ack {attempt}"),
+        ToCoordinator::Unfinished { attempt, .. } => format!("unfinished {attempt}"),
         ToCoordinator::Decline { attempt, .. } => format!("decline {attempt}"),
     };
     match effect {

@@ -27,9 +27,10 @@ use seawall_stream::Job;
 
 use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
+use crate::historian::Historian;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::storage::{
-    Manifest, OperatorInfo, Storage, StorageError, inspect, manifest, record, splits,
+    Manifest, OperatorInfo, Storage, StorageError, history, inspect, manifest, record, splits,
 };
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
@@ -78,6 +79,9 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let fired = events.clone();
     let timers = Timers::new(&env, move |timer| fired.push(Happening::Fired(timer)));
     let core = Coordinator::new(plan(&config));
+    // One that cannot be read is begun anew, and says since when it counts.
+    let found = history::read(&storage).await.ok().flatten();
+    let historian = Historian::new(&config.job, found, &record);
     events.push(Happening::Input(Input::Recovered(record)));
     let mut shell = Shell {
         env,
@@ -89,6 +93,8 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         sessions: BTreeMap::new(),
         accepted: 0,
         storing: 0,
+        historian,
+        is_writing_history: false,
         asked: BTreeMap::new(),
         requests: 0,
         deposed: None,
@@ -176,6 +182,8 @@ enum Happening {
     Ended(u64),
     /// A write or deletion is over.
     Stored(Written),
+    /// The history was written, or could not be.
+    HistoryWritten,
     /// Someone asks for something.
     Asked(Asked),
 }
@@ -208,6 +216,8 @@ struct Shell {
     accepted: u64,
     /// Writes and deletions that are not over.
     storing: usize,
+    historian: Historian,
+    is_writing_history: bool,
     /// What was asked and not answered.
     asked: BTreeMap<RequestId, Asked>,
     /// Requests so far.
@@ -227,6 +237,7 @@ impl Shell {
                 return Err(error.into());
             }
         };
+        self.write_history();
         // Nothing is deleted behind the caller's back.
         while self.storing > 0 {
             let happening = inbox.receive().await.expect("the shell itself keeps a sender");
@@ -245,13 +256,31 @@ impl Shell {
         let mut effects = Vec::new();
         self.core.handle(input.clone(), &mut effects);
         tamper.after_coordinator(&input, &mut effects);
+        self.historian.look(&input, &mut effects, self.env.clock.now());
         for effect in effects {
             if let Effect::Stop(outcome) = effect {
                 return Some(outcome);
             }
             self.perform(effect).await;
         }
+        self.write_history();
         None
+    }
+
+    /// Writes the history beside the loop, one write at a time; what comes meanwhile goes with the next.
+    fn write_history(&mut self) {
+        if self.is_writing_history {
+            return;
+        }
+        let Some(history) = self.historian.take_news() else { return };
+        self.is_writing_history = true;
+        self.storing += 1;
+        let (storage, events) = (self.config.storage.clone(), self.events.clone());
+        self.env.spawn("history", async move {
+            // It is for people only: a job goes on without.
+            let _ = history::write(&storage, &history).await;
+            events.push(Happening::HistoryWritten);
+        });
     }
 
     /// The core's input, or `None` for what only concerns the shell.
@@ -277,6 +306,12 @@ impl Shell {
                         None
                     }
                 }
+            }
+            Happening::HistoryWritten => {
+                self.storing -= 1;
+                self.is_writing_history = false;
+                self.write_history();
+                None
             }
             Happening::Asked(asked) => Some(self.on_asked(asked)),
         }

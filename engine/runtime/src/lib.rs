@@ -17,6 +17,8 @@ pub mod wire; // elements and messages as bytes
 // Drivers of the cores.
 pub mod control; // what can be asked of a running job
 pub mod coordinator; // a leader: its workers' connections, storage and timers around the core
+pub(crate) mod figures; // how long each phase of a snapshot takes
+pub(crate) mod historian; // what became of checkpoints, as the coordinator sees it
 pub mod mailbox; // the ordered queue of inputs in front of a core
 pub mod subtask; // one attempt: gate, chain, core, channels
 pub(crate) mod task; // tasks that end with their owner
@@ -28,6 +30,7 @@ pub mod contract; // what every Env must do, as checks that any test can call
 pub mod tokio_env; // the production Env
 
 // What programs show.
+pub mod explain; // why a checkpoint was slow, or failed
 pub mod metrics;
 pub mod progress;
 

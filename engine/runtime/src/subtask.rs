@@ -19,7 +19,7 @@ use seawall_env::Env;
 use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::event::Event;
 use seawall_protocol::message::ToCoordinator;
-use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::chain::{Chain, EdgeId, Place};
@@ -27,6 +27,7 @@ use seawall_stream::state::{EncodedGroup, NoState, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
+use crate::figures::Watches;
 use crate::metrics::Metrics;
 use crate::progress::ProgressCounter;
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
@@ -149,6 +150,10 @@ struct Driver {
     inputs: VecDeque<Input>,
     /// Channels that have not delivered `End`.
     open_channels: BTreeSet<ChannelId>,
+    /// How long each phase of each snapshot takes.
+    watches: Watches,
+    /// The newest checkpoint that this subtask acked or declined.
+    answered: CheckpointId,
     /// Everything that depends on the end of the input was emitted.
     is_ended: bool,
     /// This attempt told downstream and coordinator that it ended; a restored one tells again.
@@ -239,6 +244,8 @@ impl Driver {
             has_told_end: false,
             is_behind: false,
             open_channels: (0..channels).map(ChannelId).collect(),
+            watches: Watches::default(),
+            answered: CheckpointId::default(),
             launch,
             inbox,
             gate,
@@ -409,7 +416,10 @@ impl Driver {
             SubtaskOrder::Completed { checkpoint, is_final } => {
                 self.feed_core(Input::Completed { checkpoint, is_final }).await
             }
-            SubtaskOrder::Aborted(checkpoint) => self.feed_core(Input::Aborted(checkpoint)).await,
+            SubtaskOrder::Aborted(checkpoint) => {
+                self.tell_progress(checkpoint);
+                self.feed_core(Input::Aborted(checkpoint)).await
+            }
             SubtaskOrder::SnapshotDurable(checkpoint, handle) => {
                 let (attempt, bytes) = (self.launch.attempt, handle.bytes);
                 self.handles.insert(checkpoint, handle);
@@ -420,6 +430,31 @@ impl Driver {
                 let attempt = self.launch.attempt;
                 self.launch.env.emit(Event::SnapshotFailed { attempt, checkpoint, cause }).await;
                 self.feed_core(Input::SnapshotFailed(checkpoint)).await
+            }
+        }
+    }
+
+    fn enter(&mut self, checkpoint: CheckpointId, phase: SnapshotPhase) {
+        self.watches.enter(checkpoint, phase, self.launch.env.clock.now());
+    }
+
+    /// Tells how far this subtask had come with a checkpoint that is given up and that it did not ack.
+    fn tell_progress(&mut self, checkpoint: CheckpointId) {
+        let ended = self.watches.end(checkpoint, self.launch.env.clock.now());
+        if checkpoint <= self.answered && ended.is_none() {
+            return; // The coordinator heard of it already.
+        }
+        let nothing = (SnapshotPhase::StartDelay, SnapshotFigures::default());
+        let (phase, figures) = ended.unwrap_or(nothing);
+        let attempt = self.launch.attempt;
+        (self.launch.report)(ToCoordinator::Unfinished { attempt, checkpoint, phase, figures });
+    }
+
+    /// Puts what was measured into the snapshot that is acked now.
+    fn add_figures(&mut self, checkpoint: CheckpointId, snapshot: &mut SnapshotHandle) {
+        if let Some((_, measured)) = self.watches.end(checkpoint, self.launch.env.clock.now()) {
+            for phase in SnapshotPhase::ALL {
+                *snapshot.figures.phase_mut(phase) = measured.phase(phase);
             }
         }
     }
@@ -448,9 +483,11 @@ impl Driver {
             Effect::Block(channel) => self.gate.block(channel),
             Effect::Unblock(channel) => self.gate.unblock(channel),
             Effect::ForwardBarrier(barrier) => {
+                self.enter(barrier.checkpoint, SnapshotPhase::Output);
                 self.flush_edges();
                 self.send_ready().await?;
                 self.send_all(|| Element::Barrier(barrier)).await?;
+                self.enter(barrier.checkpoint, SnapshotPhase::Sync);
             }
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
@@ -465,15 +502,21 @@ impl Driver {
                     self.launch.env.emit(event).await;
                 }
             }
-            Effect::Snapshot(barrier) => self.snapshot(barrier.checkpoint)?,
+            Effect::Snapshot(barrier) => {
+                self.snapshot(barrier.checkpoint)?;
+                self.enter(barrier.checkpoint, SnapshotPhase::Async);
+            }
             Effect::Ack(checkpoint) => {
-                let snapshot = self.handles.remove(&checkpoint);
-                if let Some(snapshot) = snapshot {
+                self.answered = self.answered.max(checkpoint);
+                if let Some(mut snapshot) = self.handles.remove(&checkpoint) {
+                    self.add_figures(checkpoint, &mut snapshot);
                     (self.launch.report)(ToCoordinator::Ack { attempt, checkpoint, snapshot });
                 }
             }
             Effect::Decline(checkpoint, reason) => {
                 self.handles.remove(&checkpoint);
+                self.answered = self.answered.max(checkpoint);
+                self.watches.end(checkpoint, self.launch.env.clock.now());
                 (self.launch.report)(ToCoordinator::Decline { attempt, checkpoint, reason });
             }
             Effect::Commit(checkpoint) => self.commit(checkpoint).await,
@@ -507,7 +550,12 @@ impl Driver {
             | Effect::Disarm(_) => {
                 return Err(Failure::retryable("checkpoints can only be aligned yet"));
             }
-            Effect::Note(event) => self.launch.env.emit(event).await,
+            Effect::Note(event) => {
+                if let Event::AlignmentStarted { checkpoint, .. } = event {
+                    self.enter(checkpoint, SnapshotPhase::Alignment);
+                }
+                self.launch.env.emit(event).await;
+            }
         }
         Ok(())
     }

@@ -33,11 +33,12 @@ impl Coordinator {
         self.arm_silence(worker, effects);
         match message {
             ToCoordinator::Register { .. } => unreachable!("handled above"),
-            ToCoordinator::Heartbeat => {}
             ToCoordinator::Progress { attempt, records, dirty_bytes, is_behind } => {
                 let progress = Progress { records, dirty_bytes, is_behind };
                 self.on_progress(worker, attempt, progress, effects);
             }
+            // The driver keeps the figures; they change no decision.
+            ToCoordinator::Heartbeat | ToCoordinator::Unfinished { .. } => {}
             ToCoordinator::Ready(by) => self.on_ready(worker, by, effects),
             ToCoordinator::Ended(by) => self.on_ended(worker, by, effects),
             ToCoordinator::Finished(by) => self.on_finished(worker, by, effects),

@@ -34,6 +34,8 @@ pub enum Kind {
     Manifest,
     /// The splits of each source.
     Splits,
+    /// What became of the newest checkpoints.
+    History,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::Snapshot => *b"swSNAPSH",
             Self::Manifest => *b"swMANIFE",
             Self::Splits => *b"swSPLITS",
+            Self::History => *b"swHISTOR",
         }
     }
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Kind {
             Self::Snapshot => "snapshot",
             Self::Manifest => "manifest",
             Self::Splits => "list of splits",
+            Self::History => "history of checkpoints",
         })
     }
 }

@@ -12,6 +12,11 @@ pub fn record(root: &Path) -> PathBuf {
     root.join("record")
 }
 
+/// What became of the newest checkpoints.
+pub fn history(root: &Path) -> PathBuf {
+    root.join("history")
+}
+
 /// The splits of each source.
 pub fn splits(root: &Path) -> PathBuf {
     root.join("splits")

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/record                                    the store record: its replacement is the commit point (H1)
+//! <root>/history                                   what became of the newest checkpoints, for people
 //! <root>/splits                                    the splits of each source, listed when the job first started
 //! <root>/chk-7/op0-2-attempt-1.snapshot            what one subtask wrote for checkpoint 7
 //! <root>/chk-7/manifest                            what belongs to checkpoint 7
@@ -28,6 +29,7 @@ pub mod disk_store;
 pub mod error;
 pub mod format;
 pub mod handle;
+pub mod history;
 pub mod inspect;
 pub mod layout;
 pub mod location;

@@ -1,6 +1,6 @@
 //! One subtask's snapshot on disk.
 
-use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,9 @@ pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHan
     let bytes = format::encode(Kind::Snapshot, snapshot, &path)?;
     let (length, checksum) = (bytes.len() as u64, format::checksum_of(&bytes));
     storage.put_new(&path, bytes).await?;
-    Ok(SnapshotHandle { subtask, attempt, bytes: length, checksum })
+    let figures =
+        SnapshotFigures { full_bytes: length, written_bytes: length, ..SnapshotFigures::default() };
+    Ok(SnapshotHandle { subtask, attempt, bytes: length, checksum, figures })
 }
 
 /// Reads the snapshot that the handle knows.
