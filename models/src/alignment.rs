@@ -223,7 +223,9 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
         | Effect::SealSnapshot(_)
         | Effect::DiscardSnapshot(_)
         | Effect::Arm(..)
-        | Effect::Disarm(_) => unreachable!("no barrier of this model overtakes"),
+        | Effect::Disarm(_)
+        | Effect::TellCompleted(_)
+        | Effect::TellAborted(_) => unreachable!("no barrier of this model overtakes"),
         Effect::PreCommit(_) | Effect::Commit(_) | Effect::AbortLingering => {
             unreachable!("no subtask of this model has a sink")
         }
@@ -253,6 +255,7 @@ impl Model for Alignment {
                 attempt: AttemptId { subtask, attempt: Attempt(1) },
                 channels: if node < 2 { 0 } else { 2 },
                 pointwise: std::collections::BTreeSet::new(),
+                has_callbacks: false,
                 has_sink: false,
                 mode: CheckpointMode::ExactlyOnce,
                 restored: None,

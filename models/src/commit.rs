@@ -222,6 +222,7 @@ impl Commit {
                         attempt: state.attempt,
                     },
                     pointwise: std::collections::BTreeSet::new(),
+                    has_callbacks: false,
                     channels: 0,
                     has_sink: true,
                     mode: CheckpointMode::ExactlyOnce,
@@ -281,6 +282,8 @@ impl Commit {
                 | Effect::DiscardSnapshot(_)
                 | Effect::Arm(..)
                 | Effect::Disarm(_)
+                | Effect::TellCompleted(_)
+                | Effect::TellAborted(_)
                 | Effect::ForwardCancelMarker(_)
                 | Effect::Snapshot(_)
                 | Effect::Ack(_)
@@ -346,6 +349,8 @@ impl Commit {
             | Effect::DiscardSnapshot(_)
             | Effect::Arm(..)
             | Effect::Disarm(_)
+            | Effect::TellCompleted(_)
+            | Effect::TellAborted(_)
             | Effect::ForwardCancelMarker(_)
             | Effect::ReportEnded
             | Effect::Note(_) => {}

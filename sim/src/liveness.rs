@@ -143,6 +143,7 @@ impl State {
             | Event::TransactionPrecommitted { .. }
             | Event::TransactionCommitted { .. }
             | Event::CommitFailed { .. }
+            | Event::CompletionTold { .. }
             | Event::LingeringAborted { .. } => {}
         }
     }

@@ -14,9 +14,13 @@ use async_trait::async_trait;
 use seawall_env::{
     Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network,
 };
+use seawall_protocol::operator_state::Redistribution;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::{Chain, EdgePort, OperatorChain, Outputs, SinkPort, SourceChain};
+use seawall_stream::chain::{
+    Chain, EdgePort, Notice, OperatorChain, Outputs, SinkPort, SourceChain,
+};
+use seawall_stream::operator_state::{StateCell, Visit};
 use seawall_stream::state::{EncodedGroup, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
@@ -80,6 +84,27 @@ const HERE: &[Plant] = &[
         bug: "RisingWave #5199: the reader sought to the last processed offset, not past it",
         violates: "exactly-once-output",
         place: Place::Source(|inner| Box::new(Rereading { inner })),
+    },
+    Plant {
+        name: "union-of-one",
+        about: "union state is restored from the first subtask's snapshot alone",
+        bug: "none known: what union state promises, turned off",
+        violates: "exactly-once-output",
+        place: Place::Source(|inner| Box::new(Misrestored { inner, what: Wrong::UnionOfOne })),
+    },
+    Plant {
+        name: "restore-loses-a-list",
+        about: "list state is restored empty",
+        bug: "FLINK-11618: with the same parallelism a subtask was given another's list state, or none",
+        violates: "exactly-once-output",
+        place: Place::Source(|inner| Box::new(Misrestored { inner, what: Wrong::NoList })),
+    },
+    Plant {
+        name: "restore-repeats-a-list",
+        about: "list state is restored with its first item twice",
+        bug: "flink-agents #824: restored items were stored once more, by a subtask that did not own them",
+        violates: "exactly-once-output",
+        place: Place::Source(|inner| Box::new(Misrestored { inner, what: Wrong::ListTwice })),
     },
     Plant {
         name: "restore-loses-a-key-group",
@@ -247,6 +272,77 @@ struct Rereading {
     inner: Box<dyn SourceChain>,
 }
 
+/// A source whose chain restores operator state wrongly.
+struct Misrestored {
+    inner: Box<dyn SourceChain>,
+    what: Wrong,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    UnionOfOne,
+    NoList,
+    ListTwice,
+}
+
+struct WrongCell<'a>(&'a mut dyn StateCell, Wrong);
+
+impl StateCell for WrongCell<'_> {
+    fn redistribution(&self) -> Redistribution {
+        self.0.redistribution()
+    }
+    fn items(&self) -> Result<Vec<Vec<u8>>, StreamError> {
+        self.0.items()
+    }
+    fn restore(&mut self, items: &[Vec<u8>]) -> Result<(), StreamError> {
+        let first = &items[..items.len().min(1)];
+        match (self.0.redistribution(), self.1) {
+            (Redistribution::Union, Wrong::UnionOfOne) => self.0.restore(first),
+            (Redistribution::List, Wrong::NoList) => self.0.restore(&[]),
+            (Redistribution::List, Wrong::ListTwice) => self.0.restore(&[first, items].concat()),
+            _ => self.0.restore(items),
+        }
+    }
+}
+
+impl Outputs for Misrestored {
+    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
+        self.inner.edges(into);
+    }
+    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
+        self.inner.sink()
+    }
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        let what = self.what;
+        self.inner.states(&mut |name, state| visit(name, &mut WrongCell(state, what)))
+    }
+    fn tell(&mut self, notice: Notice) {
+        self.inner.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        self.inner.hears_checkpoints()
+    }
+}
+
+#[async_trait]
+impl SourceChain for Misrestored {
+    async fn open(&mut self, env: &Env, splits: &[Vec<u8>]) -> Result<(), ConnectorError> {
+        self.inner.open(env, splits).await
+    }
+    async fn fill(&mut self) -> Result<Progress, ConnectorError> {
+        self.inner.fill().await
+    }
+    fn emit(&mut self, limit: usize) -> Result<(usize, Progress), ConnectorError> {
+        self.inner.emit(limit)
+    }
+    fn splits(&self) -> Result<Vec<Vec<u8>>, StreamError> {
+        self.inner.splits()
+    }
+    fn as_outputs(&mut self) -> &mut dyn Outputs {
+        self
+    }
+}
+
 macro_rules! delegate_outputs {
     ($($type:ty),*) => {$(
         impl Outputs for $type {
@@ -255,6 +351,15 @@ macro_rules! delegate_outputs {
             }
             fn sink(&mut self) -> Option<&mut dyn SinkPort> {
                 self.inner.sink()
+            }
+            fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+                self.inner.states(visit)
+            }
+            fn tell(&mut self, notice: Notice) {
+                self.inner.tell(notice);
+            }
+            fn hears_checkpoints(&self) -> bool {
+                self.inner.hears_checkpoints()
             }
         }
     )*};

@@ -162,6 +162,7 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::SnapshotDeclined { attempt, checkpoint, .. }
         | Event::TransactionPrecommitted { attempt, checkpoint }
         | Event::TransactionCommitted { attempt, checkpoint, .. }
+        | Event::CompletionTold { attempt, checkpoint }
         | Event::CommitFailed { attempt, checkpoint, .. } => {
             (Some(*checkpoint), Some(attempt.subtask))
         }

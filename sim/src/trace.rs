@@ -172,6 +172,7 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::ChannelStateCaptured { .. }
         | Event::ChannelStateReplayed { .. }
         | Event::SnapshotWritten { .. }
+        | Event::CompletionTold { .. }
         | Event::TransactionPrecommitted { .. } => true,
         Event::CoordinatorStarted { .. }
         | Event::WorkerRegistered { .. }
@@ -258,7 +259,8 @@ fn details(event: &Event, chains: &Chains) -> String {
         | Event::AlignmentTimedOut { attempt, checkpoint }
         | Event::BarrierForwarded { attempt, checkpoint }
         | Event::SnapshotTaken { attempt, checkpoint }
-        | Event::TransactionPrecommitted { attempt, checkpoint } => {
+        | Event::TransactionPrecommitted { attempt, checkpoint }
+        | Event::CompletionTold { attempt, checkpoint } => {
             format!("{} checkpoint {checkpoint}", show(attempt))
         }
         Event::AckIgnored { attempt, checkpoint, reason } => {

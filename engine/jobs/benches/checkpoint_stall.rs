@@ -32,7 +32,8 @@ use seawall_runtime::storage::Storage;
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::{Chain, EdgePort, OperatorChain, Outputs, SinkPort};
+use seawall_stream::chain::{Chain, EdgePort, Notice, OperatorChain, Outputs, SinkPort};
+use seawall_stream::operator_state::Visit;
 use seawall_stream::state::{EncodedGroup, StateView};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess, Progress, StreamError};
 
@@ -170,6 +171,15 @@ impl Outputs for Timed {
     }
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         self.inner.sink()
+    }
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        self.inner.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        self.inner.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        self.inner.hears_checkpoints()
     }
 }
 

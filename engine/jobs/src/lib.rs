@@ -5,6 +5,7 @@
 //! must output.
 
 pub mod access_log;
+pub mod buffered;
 pub mod keyed_count;
 pub mod ledger;
 pub mod options;
@@ -30,7 +31,8 @@ pub struct JobSpec {
 }
 
 /// Every built-in job, in the order they are listed.
-pub const JOBS: &[JobSpec] = &[word_count::SPEC, access_log::SPEC, keyed_count::SPEC, ledger::SPEC];
+pub const JOBS: &[JobSpec] =
+    &[word_count::SPEC, access_log::SPEC, keyed_count::SPEC, ledger::SPEC, buffered::SPEC];
 
 /// The job of this name.
 ///

@@ -59,6 +59,11 @@ pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
                 .flat_map(|(key, count)| (1..=*count).map(move |n| format!("{key},{n}")));
             output.insert(String::new(), numbered.collect());
         }
+        "buffered" => {
+            let indices = 0..options.number("records");
+            let lines = indices.map(|index| format!("{},{index}", key_of(options, index)));
+            output.insert(String::new(), lines.collect());
+        }
         other => panic!("no reference for job {other}"),
     }
     for lines in output.values_mut() {
@@ -89,6 +94,8 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
                 .map(|(key, count)| (key.to_string(), count.to_string()))
                 .collect()
         }
+        // Its state is of subtasks, not of keys; what is lost of it is missing in the output.
+        "buffered" => State::new(),
         other => panic!("no reference for job {other}"),
     }
 }
@@ -179,18 +186,23 @@ fn count_words(lines: impl Iterator<Item = String>) -> State {
 }
 
 fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
-    let (keys, seed) = (options.number("keys"), options.number("seed"));
     let mut counts = BTreeMap::new();
     for index in records {
-        // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
-        let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let key = (u128::from(z) * u128::from(keys)) >> 64;
-        *counts.entry(u64::try_from(key).expect("a key is below 2^64")).or_default() += 1;
+        *counts.entry(key_of(options, index)).or_default() += 1;
     }
     counts
+}
+
+/// The key of a generated record.
+fn key_of(options: &Options, index: u64) -> u64 {
+    let (keys, seed) = (options.number("keys"), options.number("seed"));
+    // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
+    let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    let key = (u128::from(z) * u128::from(keys)) >> 64;
+    u64::try_from(key).expect("a key is below 2^64")
 }
 
 fn totals_text(totals: &Totals) -> String {

@@ -146,6 +146,8 @@ events! {
     CommitFailed { attempt: AttemptId, checkpoint: CheckpointId, cause: String } = "commit-failed",
     /// The sink removed transactions that belong to no restored snapshot (K5).
     LingeringAborted { attempt: AttemptId, transactions: u32 } = "lingering-aborted",
+    /// The operators of a chain are told that the checkpoint is completed.
+    CompletionTold { attempt: AttemptId, checkpoint: CheckpointId } = "completion-told",
 }
 
 /// The answer to an ack; total (G1).

@@ -32,6 +32,7 @@ pub mod ids;
 pub mod key_group;
 pub mod limits;
 pub mod message;
+pub mod operator_state;
 pub mod pending;
 pub mod record;
 pub mod store;

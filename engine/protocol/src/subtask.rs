@@ -38,6 +38,8 @@ pub struct Plan {
     pub pointwise: BTreeSet<ChannelId>,
     /// Whether a transactional sink is at its tail.
     pub has_sink: bool,
+    /// Whether an operator of it wants to hear of completed and aborted checkpoints.
+    pub has_callbacks: bool,
     /// How barriers are handled.
     pub mode: CheckpointMode,
     /// The checkpoint it was restored from.
@@ -207,6 +209,11 @@ pub enum Effect {
     Ack(CheckpointId),
     /// Tell the coordinator no.
     Decline(CheckpointId, DeclineReason),
+    /// Tell the operators that the checkpoint is completed, and with it every lower one (A3). May be
+    /// repeated or left out (K3); never after the end of the input.
+    TellCompleted(CheckpointId),
+    /// Tell the operators that the checkpoint was given up. A later one may contain what it contained (K7).
+    TellAborted(CheckpointId),
     /// Make the transaction visible. Answered by `Committed` or `CommitFailed`.
     Commit(CheckpointId),
     /// Remove transactions of this sink subtask that are in no restored snapshot (K5).
@@ -522,6 +529,9 @@ impl Subtask {
             stale(format!("completion of {checkpoint}, which has no snapshot here"), effects);
             return;
         }
+        if self.tells() {
+            effects.push(Effect::TellCompleted(checkpoint));
+        }
         match self.end {
             End::After(newest_before) if newest_before < checkpoint => {
                 if is_final || !self.plan.finishes_together {
@@ -537,8 +547,16 @@ impl Subtask {
         self.commit(effects, |committer, out| committer.on_completed(checkpoint, out));
     }
 
+    /// Whether operators hear of checkpoints now: what they emit then must have a place in the output.
+    fn tells(&self) -> bool {
+        self.plan.has_callbacks && self.phase == Phase::Running && self.end == End::Ahead
+    }
+
     /// The pre-committed transaction stays: it rides with the next completed checkpoint (K7).
     fn on_aborted(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
+        if self.tells() {
+            effects.push(Effect::TellAborted(checkpoint));
+        }
         self.discard_unsealed(checkpoint, effects);
         if let Some(is_wanted) = self.writing.get_mut(&checkpoint) {
             *is_wanted = false;

@@ -11,11 +11,41 @@ use std::collections::BTreeSet;
 
 // Transcripts.
 
+// Rules: A3, H1, K3
+#[test]
+fn operators_hear_of_a_checkpoint_before_its_commit_and_no_longer_once_the_input_ended() {
+    let mut subtask = Subtask::new(Plan { has_callbacks: true, ..plan(0, true) });
+    let mut handle = |input: Input| {
+        let mut effects = Vec::new();
+        subtask.handle(input, &mut effects);
+        effects.retain(|it| {
+            matches!(it, Effect::TellCompleted(_) | Effect::TellAborted(_) | Effect::Commit(_))
+        });
+        effects
+    };
+    let completed =
+        |checkpoint| Input::Completed { checkpoint: CheckpointId(checkpoint), is_final: false };
+    assert_eq!(handle(Input::Start), []);
+    assert_eq!(handle(trigger(1)), []);
+    assert_eq!(handle(Input::SnapshotDurable(CheckpointId(1))), []);
+    assert_eq!(
+        handle(completed(1)),
+        [Effect::TellCompleted(CheckpointId(1)), Effect::Commit(CheckpointId(1))]
+    );
+    assert_eq!(handle(completed(2)), [], "it cannot be completed without this subtask");
+    assert_eq!(handle(Input::Committed(CheckpointId(1))), []);
+    assert_eq!(handle(trigger(3)), []);
+    assert_eq!(handle(Input::Aborted(CheckpointId(3))), [Effect::TellAborted(CheckpointId(3))]);
+    assert_eq!(handle(Input::InputEnded), []);
+    assert_eq!(handle(Input::Aborted(CheckpointId(3))), [], "the input ended");
+}
+
 fn plan(channels: u32, has_sink: bool) -> Plan {
     Plan {
         attempt: AttemptId { subtask: SubtaskId::new(0, 0), attempt: Attempt(1) },
         channels,
         pointwise: BTreeSet::new(),
+        has_callbacks: false,
         has_sink,
         mode: ExactlyOnce,
         restored: None,

@@ -20,6 +20,7 @@ fn plan(channels: u32) -> Plan {
         attempt: AttemptId { subtask: SubtaskId::new(0, 0), attempt: Attempt(1) },
         channels,
         pointwise: BTreeSet::new(),
+        has_callbacks: false,
         has_sink: false,
         mode: ExactlyOnce,
         restored: None,

@@ -21,9 +21,11 @@ use seawall_protocol::coordinator::{
 };
 use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{ToCoordinator, ToWorker};
+use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
 use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
+use seawall_stream::chain::Place;
 
 use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
@@ -121,13 +123,26 @@ pub fn operators_of(job: &Job) -> Vec<OperatorInfo> {
 
 /// The subtasks of `job`, and who sends to whom.
 pub fn subtask_plans(job: &Job) -> Vec<SubtaskPlan> {
+    let unions: Vec<bool> = job.operators.iter().map(|it| has_union_state(it, job)).collect();
     let subtask_plan = |subtask: SubtaskId| {
         let upstream: BTreeSet<_> =
             job.channels_into(subtask).into_iter().map(|(_, from)| from).collect();
-        // No operator has union state yet.
-        SubtaskPlan { subtask, upstream: upstream.into_iter().collect(), has_union_state: false }
+        let has_union_state = unions[subtask.operator.0 as usize];
+        SubtaskPlan { subtask, upstream: upstream.into_iter().collect(), has_union_state }
     };
     job.subtasks().map(subtask_plan).collect()
+}
+
+/// Asks a chain, which nobody runs, for its states.
+fn has_union_state(operator: &seawall_stream::job::Operator, job: &Job) -> bool {
+    let place = Place { parallelism: job.parallelism, index: 0, key_groups: job.key_groups };
+    let mut has_union_state = false;
+    let visited = (operator.build)(place).outputs().states(&mut |_, state| {
+        has_union_state |= state.redistribution() == Redistribution::Union;
+        Ok(())
+    });
+    visited.expect("nothing is encoded");
+    has_union_state
 }
 
 fn plan(config: &CoordinatorConfig) -> JobPlan {

@@ -33,6 +33,7 @@ pub mod tokio_env; // the production Env
 pub mod explain; // why a checkpoint was slow, or failed
 pub mod metrics;
 pub mod progress;
+mod operator_state;
 
 // What went wrong, for the caller.
 pub mod error;

@@ -21,14 +21,15 @@ use seawall_protocol::event::Event;
 use seawall_protocol::message::ToCoordinator;
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
-use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
-use seawall_stream::chain::{Chain, EdgeId, Place};
+use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
+use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::figures::Watches;
 use crate::metrics::Metrics;
+use crate::operator_state;
 use crate::progress::ProgressCounter;
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
 use crate::storage::{Storage, manifest, splits};
@@ -83,6 +84,10 @@ struct Failure {
 impl Failure {
     fn retryable(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
         Self { cause: cause.into().to_string(), is_fatal: false }
+    }
+
+    fn fatal(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self { cause: cause.into().to_string(), is_fatal: true }
     }
 }
 
@@ -190,15 +195,21 @@ impl Driver {
             key_groups: launch.job.key_groups,
         };
         let mut chain = (operator.build)(place);
-        let mut snapshot = match launch.restore {
-            Some(checkpoint) => match read_snapshot(&launch, checkpoint).await? {
-                Restored::Snapshot(snapshot) => Some(snapshot),
-                Restored::Finished => {
-                    Some(Snapshot::of_finished(&operator.name, launch.attempt, checkpoint))
-                }
-            },
-            None => None,
+        let is_shared = operator_state::is_shared(chain.outputs()).map_err(Failure::fatal)?;
+        let mut snapshots = match launch.restore {
+            Some(checkpoint) => read_snapshots(&launch, checkpoint, is_shared).await?,
+            None => Vec::new(),
         };
+        if launch.restore.is_some() {
+            // One snapshot is this subtask's own, which is all that list state needs (M5).
+            let (index, of) = if is_shared { (subtask.index, place.parallelism) } else { (0, 1) };
+            let (index, of) = (index as usize, of as usize);
+            operator_state::restore(chain.outputs(), &snapshots, index, of)
+                .map_err(Failure::fatal)?;
+            chain.outputs().tell(Notice::Restored);
+        }
+        let own = snapshots.iter().position(|it| it.subtask == subtask);
+        let mut snapshot = own.map(|it| snapshots.swap_remove(it));
         let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
         match &mut chain {
             Chain::Source(source) => {
@@ -212,9 +223,7 @@ impl Driver {
                 if let Some(snapshot) = &mut snapshot {
                     let keyed = std::mem::take(&mut snapshot.keyed);
                     let groups: Vec<_> = keyed.into_iter().map(encoded_group).collect();
-                    operator
-                        .restore(&groups)
-                        .map_err(|error| Failure { cause: error.to_string(), is_fatal: true })?;
+                    operator.restore(&groups).map_err(Failure::fatal)?;
                 }
             }
         }
@@ -232,6 +241,7 @@ impl Driver {
             channels,
             pointwise: BTreeSet::new(),
             has_sink: operator.has_sink,
+            has_callbacks: chain.outputs().hears_checkpoints(),
             mode: launch.mode,
             restored: launch.restore,
             restored_transactions: transactions.keys().copied().collect(),
@@ -310,6 +320,9 @@ impl Driver {
                     }
                 }
                 Progress::Ended => {
+                    if !self.is_ended {
+                        self.tell(Notice::Ended).await?;
+                    }
                     self.is_ended = true;
                     self.tell_end().await?;
                 }
@@ -395,6 +408,9 @@ impl Driver {
             };
             let progress = operator.on_end(EMIT_RECORDS).map_err(Failure::retryable)?;
             self.is_ended = progress == Progress::Ended;
+            if self.is_ended {
+                self.chain.outputs().tell(Notice::Ended);
+            }
             self.send_ready().await?;
             self.flush_sink().await?;
         }
@@ -519,6 +535,11 @@ impl Driver {
                 self.watches.end(checkpoint, self.launch.env.clock.now());
                 (self.launch.report)(ToCoordinator::Decline { attempt, checkpoint, reason });
             }
+            Effect::TellCompleted(checkpoint) => {
+                self.launch.env.emit(Event::CompletionTold { attempt, checkpoint }).await;
+                self.tell(Notice::Completed(checkpoint)).await?;
+            }
+            Effect::TellAborted(checkpoint) => self.tell(Notice::Aborted(checkpoint)).await?,
             Effect::Commit(checkpoint) => self.commit(checkpoint).await,
             Effect::AbortLingering => {
                 let keep: Vec<_> = self.transactions.values().cloned().collect();
@@ -558,6 +579,14 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Tells the operators, and moves on what they emit.
+    async fn tell(&mut self, notice: Notice) -> Result<(), Failure> {
+        self.chain.outputs().tell(notice);
+        self.flush_edges();
+        self.send_ready().await?;
+        self.flush_sink().await
     }
 
     /// Commits a transaction and queues the answer for the core. One without records is committed by
@@ -610,6 +639,8 @@ impl Driver {
             splits,
             keyed: Vec::new(),
             transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
+            operator_states: operator_state::gather(self.chain.outputs())
+                .map_err(Failure::retryable)?,
         };
         let storage = self.launch.storage.clone();
         let inbox = self.inbox.clone();
@@ -687,26 +718,33 @@ async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamErr
     Ok(sections)
 }
 
-/// What a checkpoint holds of a subtask.
-enum Restored {
-    Snapshot(Snapshot),
-    Finished,
-}
-
-async fn read_snapshot(launch: &Launch, checkpoint: CheckpointId) -> Result<Restored, Failure> {
+/// This subtask's snapshot; with `all` those of every subtask of its operator, ascending. One that had
+/// finished has nothing left to do (N2).
+async fn read_snapshots(
+    launch: &Launch,
+    checkpoint: CheckpointId,
+    all: bool,
+) -> Result<Vec<Snapshot>, Failure> {
     // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
     let manifest = manifest::read(&launch.storage, checkpoint).await.map_err(Failure::retryable)?;
-    let subtask = launch.attempt.subtask;
-    if manifest.finished.contains(&subtask) {
-        return Ok(Restored::Finished);
+    let own = launch.attempt.subtask;
+    let operator = &launch.job.operators[own.operator.0 as usize];
+    let indices = (0..launch.job.parallelism).filter(|it| all || *it == own.index);
+    let mut snapshots = Vec::new();
+    for subtask in indices.map(|index| SubtaskId { index, ..own }) {
+        if manifest.finished.contains(&subtask) {
+            let attempt = AttemptId { subtask, ..launch.attempt };
+            snapshots.push(Snapshot::of_finished(&operator.name, attempt, checkpoint));
+            continue;
+        }
+        let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
+        let handle = handle.ok_or_else(|| {
+            Failure::fatal(format!("checkpoint {checkpoint} holds no snapshot of {subtask}"))
+        })?;
+        let read = snapshot::read(&launch.storage, checkpoint, handle).await;
+        snapshots.push(read.map_err(Failure::retryable)?);
     }
-    let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
-    let handle = handle.ok_or_else(|| Failure {
-        cause: format!("checkpoint {checkpoint} holds no snapshot of {subtask}"),
-        is_fatal: true,
-    })?;
-    let snapshot = snapshot::read(&launch.storage, checkpoint, handle).await;
-    snapshot.map(Restored::Snapshot).map_err(Failure::retryable)
+    Ok(snapshots)
 }
 
 /// This subtask's share of the splits that were listed when the job started.

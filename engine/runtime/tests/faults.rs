@@ -164,6 +164,7 @@ fn state(checkpoint: u64) -> Snapshot {
         is_ended: false,
         splits: Vec::new(),
         keyed: Vec::new(),
+        operator_states: Vec::new(),
         transactions: Vec::new(),
     }
 }

@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::error::{ConnectorError, StreamError};
 use crate::key::Key;
 use crate::operator::Collect;
+use crate::operator_state::Visit;
 use crate::record::Record;
 use crate::sink::{Sink, SinkContext, SinkWriter};
 use crate::source::Progress;
@@ -63,6 +64,44 @@ pub trait Outputs: Send {
     fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>);
     /// The sink at the tail.
     fn sink(&mut self) -> Option<&mut dyn SinkPort>;
+    /// Shows every operator state, in the order of the chain. Whoever stands before another hands it on.
+    ///
+    /// # Errors
+    /// The first of `visit`.
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError>;
+    /// Tells every operator, in the order of the chain. Whoever stands before another hands it on.
+    fn tell(&mut self, notice: Notice);
+    /// Whether an operator wants to hear of completed and aborted checkpoints.
+    fn hears_checkpoints(&self) -> bool;
+}
+
+/// What the operators of a chain are told between two records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Operator state is restored.
+    Restored,
+    /// The checkpoint is completed.
+    Completed(CheckpointId),
+    /// The checkpoint was given up.
+    Aborted(CheckpointId),
+    /// The input ended.
+    Ended,
+}
+
+/// What the end of a chain says: it is no operator.
+macro_rules! no_operator {
+    () => {
+        fn states(
+            &mut self,
+            _: &mut $crate::operator_state::Visit<'_>,
+        ) -> Result<(), $crate::error::StreamError> {
+            Ok(())
+        }
+        fn tell(&mut self, _: $crate::chain::Notice) {}
+        fn hears_checkpoints(&self) -> bool {
+            false
+        }
+    };
 }
 
 /// The emitting side of an edge.
@@ -266,6 +305,8 @@ impl<T: Record, P: Partitioner<T>> Outputs for Router<T, P> {
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         None
     }
+
+    no_operator!();
 }
 
 /// The end of a chain in a sink.
@@ -298,6 +339,8 @@ impl<S: Sink> Outputs for SinkTail<S> {
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         Some(self)
     }
+
+    no_operator!();
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! What operators are made of.
 
+use seawall_protocol::CheckpointId;
+
 use crate::key::Key;
 use crate::record::Record;
 
@@ -41,6 +43,25 @@ pub trait KeyedProcess: Clone + Send + Sync + 'static {
         state: &mut Option<Self::State>,
         out: &mut impl Collect<Self::Out>,
     );
+
+    /// Whether it wants the callbacks of checkpoints, of which [`crate::Process`] tells all.
+    const HEARS_CHECKPOINTS: bool = false;
+
+    /// The checkpoint is completed, and every lower one with it.
+    #[doc(alias = "notify_checkpoint_complete")]
+    fn on_checkpoint_completed(
+        &mut self,
+        checkpoint: CheckpointId,
+        out: &mut impl Collect<Self::Out>,
+    ) {
+        let _ = (checkpoint, out);
+    }
+
+    /// The checkpoint was given up. What it contained rides with a later one (K7), so undo nothing here.
+    #[doc(alias = "notify_checkpoint_aborted")]
+    fn on_checkpoint_aborted(&mut self, checkpoint: CheckpointId) {
+        let _ = checkpoint;
+    }
 
     /// Called once for each key with state, in ascending order of keys, after the input ended.
     fn on_end(&mut self, key: &Self::Key, state: &Self::State, out: &mut impl Collect<Self::Out>) {

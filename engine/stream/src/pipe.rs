@@ -10,11 +10,13 @@ use seawall_env::Env;
 
 use crate::batch::Batch;
 use crate::chain::{
-    Chain, EdgeId, EdgePort, OperatorChain, Outputs, Place, RoundRobin, Router, SinkPort,
+    Chain, EdgeId, EdgePort, Notice, OperatorChain, Outputs, Place, RoundRobin, Router, SinkPort,
     SourceChain,
 };
 use crate::error::{ConnectorError, StreamError};
 use crate::operator::{Collect, FlatMap, KeyedProcess};
+use crate::operator_state::{States, Visit};
+use crate::process::Process;
 use crate::record::Record;
 use crate::source::{Progress, Source, SourceReader};
 use crate::state::{EncodedGroup, HeapState, NoState, StateBackend, StateView};
@@ -40,6 +42,21 @@ macro_rules! pass_outputs {
         }
         fn sink(&mut self) -> Option<&mut dyn SinkPort> {
             self.next.sink()
+        }
+        pass_notices!();
+    };
+}
+
+macro_rules! pass_notices {
+    () => {
+        fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+            self.next.states(visit)
+        }
+        fn tell(&mut self, notice: Notice) {
+            self.next.tell(notice);
+        }
+        fn hears_checkpoints(&self) -> bool {
+            self.next.hears_checkpoints()
         }
     };
 }
@@ -87,6 +104,15 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         self.next.next.sink()
+    }
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        self.next.next.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        self.next.next.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        self.next.next.hears_checkpoints()
     }
 }
 
@@ -228,7 +254,28 @@ struct KeyedHead<P: KeyedProcess, F, B, C> {
 }
 
 impl<P: KeyedProcess, F: Send, B: Send, C: Next<P::Out>> Outputs for KeyedHead<P, F, B, C> {
-    pass_outputs!();
+    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
+        self.next.edges(into);
+    }
+    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
+        self.next.sink()
+    }
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        self.next.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        match notice {
+            Notice::Completed(checkpoint) => {
+                self.process.on_checkpoint_completed(checkpoint, &mut self.next);
+            }
+            Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
+            Notice::Restored | Notice::Ended => {}
+        }
+        self.next.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        P::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
 }
 
 impl<P, F, B, C> OperatorChain for KeyedHead<P, F, B, C>
@@ -391,6 +438,70 @@ impl<F: Send, C: Outputs> Outputs for FlatMapped<F, C> {
     pass_outputs!();
 }
 
+/// `process`.
+#[derive(Clone)]
+pub struct ProcessPipe<P, Q> {
+    pub(crate) pipe: P,
+    pub(crate) name: String,
+    pub(crate) process: Q,
+}
+
+impl<P: Pipe, Q: Process<In = P::Out>> Pipe for ProcessPipe<P, Q> {
+    type Out = Q::Out;
+
+    fn fuse<C: Next<Q::Out>>(&self, place: Place, next: C) -> Chain {
+        let mut process = self.process.clone();
+        process.on_open(place);
+        self.pipe.fuse(place, Processed { name: self.name.clone(), process, next })
+    }
+
+    fn side_edges(&self) -> Vec<EdgeId> {
+        self.pipe.side_edges()
+    }
+}
+
+struct Processed<Q, C> {
+    name: String,
+    process: Q,
+    next: C,
+}
+
+impl<Q: Process, C: Collect<Q::Out>> Collect<Q::In> for Processed<Q, C> {
+    #[inline]
+    fn push(&mut self, record: Q::In) {
+        self.process.on_record(record, &mut self.next);
+    }
+}
+
+impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
+    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
+        self.next.edges(into);
+    }
+    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
+        self.next.sink()
+    }
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        let mut states = States::new(&self.name, visit);
+        self.process.states(&mut states);
+        states.finish()?;
+        self.next.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        match notice {
+            Notice::Restored => self.process.on_restored(),
+            Notice::Completed(checkpoint) => {
+                self.process.on_checkpoint_completed(checkpoint, &mut self.next);
+            }
+            Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
+            Notice::Ended => self.process.on_end(&mut self.next),
+        }
+        self.next.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        Q::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+}
+
 /// `split`: what succeeds goes on, what fails leaves on a side edge.
 pub struct SplitPipe<P, F, S> {
     pub(crate) pipe: P,
@@ -460,4 +571,5 @@ impl<F: Send, D: Outputs, C: Outputs> Outputs for Split<F, D, C> {
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         self.next.sink()
     }
+    pass_notices!();
 }

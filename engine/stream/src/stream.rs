@@ -9,7 +9,10 @@ use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, Sink
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern};
 use crate::key::Key;
 use crate::operator::{FlatMap, KeyedProcess};
-use crate::pipe::{EdgePipe, FilterPipe, FlatMapPipe, KeyedPipe, MapPipe, Pipe, SplitPipe};
+use crate::pipe::{
+    EdgePipe, FilterPipe, FlatMapPipe, KeyedPipe, MapPipe, Pipe, ProcessPipe, SplitPipe,
+};
+use crate::process::Process;
 use crate::record::Record;
 use crate::sink::Sink;
 
@@ -49,6 +52,15 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         F: FlatMap<In = T>,
     {
         self.extend(name, |pipe| FlatMapPipe { pipe, apply })
+    }
+
+    /// Processes each record with state of the subtask; see [`Process`].
+    pub fn process<Q>(self, name: &str, process: Q) -> Stream<Q::Out, ProcessPipe<P, Q>>
+    where
+        Q: Process<In = T>,
+    {
+        let named = name.to_owned();
+        self.extend(name, |pipe| ProcessPipe { pipe, name: named, process })
     }
 
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.

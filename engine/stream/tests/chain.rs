@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use seawall_env::Env;
 use seawall_protocol::SubtaskId;
 use seawall_protocol::key_group::{key_group_of, owner_of};
+use seawall_protocol::operator_state::Redistribution;
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::{BATCH_RECORDS, Chain, Place};
+use seawall_stream::chain::{BATCH_RECORDS, Chain, Notice, Place};
+use seawall_stream::operator_state::{BroadcastState, ListState, States, UnionState};
 use seawall_stream::{
-    Collect, ConnectorError, Job, JobBuilder, Key, KeyedProcess, Progress, Sink, SinkContext,
-    SinkWriter, Source, SourceReader,
+    CheckpointId, Collect, ConnectorError, Job, JobBuilder, Key, KeyedProcess, Process, Progress,
+    Sink, SinkContext, SinkWriter, Source, SourceReader,
 };
 
 #[derive(Clone)]
@@ -248,6 +250,130 @@ fn a_full_batch_leaves_without_a_flush() {
     let lengths: Vec<_> =
         std::iter::from_fn(|| ports[0].take_ready()).map(|(_, batch)| batch.length()).collect();
     assert_eq!(lengths, [BATCH_RECORDS]);
+}
+
+/// Adds up what it saw, tells on completion, and has a state of every kind.
+#[derive(Clone, Default)]
+struct Adds {
+    seen: ListState<u64>,
+    sums: UnionState<u64>,
+    names: BroadcastState<String, u64>,
+}
+
+impl Process for Adds {
+    type In = u64;
+    type Out = u64;
+    const HEARS_CHECKPOINTS: bool = true;
+
+    fn states(&mut self, states: &mut States<'_, '_>) {
+        states.declare("seen", &mut self.seen);
+        states.declare("sums", &mut self.sums);
+        states.declare("names", &mut self.names);
+    }
+
+    fn on_restored(&mut self) {
+        *self.sums = vec![self.sums.iter().sum()];
+    }
+
+    fn on_record(&mut self, record: u64, _: &mut impl Collect<u64>) {
+        self.seen.push(record);
+        *self.sums = vec![self.seen.iter().sum()];
+        self.names.insert(format!("at most {}", record.next_power_of_two()), record);
+    }
+
+    fn on_checkpoint_completed(&mut self, checkpoint: CheckpointId, out: &mut impl Collect<u64>) {
+        self.seen.drain(..).for_each(|it| out.push(it * 1_000 + checkpoint.0));
+    }
+
+    fn on_end(&mut self, out: &mut impl Collect<u64>) {
+        self.sums.iter().for_each(|it| out.push(*it));
+    }
+}
+
+/// Two operators with state in one chain, a side output between them.
+fn adding_chain() -> Chain {
+    let builder = JobBuilder::new("test", 1);
+    let (small, large) = builder
+        .source("numbers", NoSource)
+        .rebalance("in")
+        .process("first", Adds::default())
+        .split("small", "large", |it: u64| if it < 1_000_000 { Ok(it) } else { Err(it) });
+    large.sink("nowhere", NoSink);
+    small.process("second", Adds::default()).rebalance("out").sink("nowhere", NoSink);
+    let job = builder.build();
+    (job.operators[operator(&job, "in")].build)(place(&job, 0))
+}
+
+type Section = (String, Redistribution, Vec<Vec<u8>>);
+
+fn sections(chain: &mut Chain) -> Vec<Section> {
+    let mut sections = Vec::new();
+    let visited = chain.outputs().states(&mut |name, state| {
+        sections.push((name.to_owned(), state.redistribution(), state.items()?));
+        Ok(())
+    });
+    visited.expect("numbers have an encoding");
+    sections
+}
+
+fn receive(chain: &mut Chain, records: Vec<u64>) {
+    let Chain::Operator(head) = chain else { panic!("it is fed by channels") };
+    head.on_batch(Batch::new(records)).expect("nothing fails");
+}
+
+#[test]
+fn every_operator_of_a_chain_shows_its_states_under_its_own_name() {
+    let names: Vec<_> = sections(&mut adding_chain()).into_iter().map(|it| (it.0, it.1)).collect();
+    let kinds = [
+        ("seen", Redistribution::List),
+        ("sums", Redistribution::Union),
+        ("names", Redistribution::Broadcast),
+    ];
+    let of = |operator: &str| kinds.map(|(name, kind)| (format!("{operator}/{name}"), kind));
+    assert_eq!(names, [of("first"), of("second")].concat());
+}
+
+// Rules: A3, M5
+#[test]
+fn operators_hear_of_checkpoints_along_the_chain_and_what_they_emit_flows_on() {
+    let mut chain = adding_chain();
+    assert!(chain.outputs().hears_checkpoints());
+    receive(&mut chain, vec![1, 2]);
+    assert_eq!(emitted(&mut chain), BTreeMap::new());
+    chain.outputs().tell(Notice::Completed(CheckpointId(7)));
+    let all: Vec<u64> = emitted(&mut chain).into_values().flatten().collect();
+    // The first emits 1,007 and 2,007, which the second has before it hears of the checkpoint itself.
+    assert_eq!(all, [1_007_007, 2_007_007]);
+    chain.outputs().tell(Notice::Ended);
+    let all: Vec<u64> = emitted(&mut chain).into_values().flatten().collect();
+    // The first emits its sum; the second has let go what it saw, and saw that sum.
+    assert_eq!(all, [3]);
+}
+
+// Rules: M5
+#[test]
+fn restored_states_are_what_was_stored_and_the_operator_hears_of_it() {
+    let mut chain = adding_chain();
+    receive(&mut chain, vec![5, 6, 700]);
+    let stored = sections(&mut chain);
+    let mut restored = adding_chain();
+    let filled = restored.outputs().states(&mut |name, state| {
+        let (_, _, items) = stored.iter().find(|it| it.0 == name).expect("it was stored");
+        state.restore(items)
+    });
+    filled.expect("they are items of these states");
+    restored.outputs().tell(Notice::Restored);
+    assert_eq!(sections(&mut restored)[..3], stored[..3]);
+    let damaged = restored.outputs().states(&mut |_, state| state.restore(&[vec![0xff]]));
+    assert!(damaged.is_err());
+}
+
+#[test]
+fn a_chain_whose_operators_want_no_callbacks_says_so() {
+    let job = job();
+    for operator in &job.operators {
+        assert!(!(operator.build)(place(&job, 0)).outputs().hears_checkpoints());
+    }
 }
 
 #[test]

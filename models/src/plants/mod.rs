@@ -10,6 +10,7 @@
 use seawall_protocol::tamper::Tamper;
 
 mod alignment;
+mod callbacks;
 mod checkpoint;
 mod commit;
 
@@ -50,7 +51,7 @@ pub fn find(name: &str) -> Option<&'static Plant> {
 
 /// Every plant.
 pub fn all() -> impl Iterator<Item = &'static Plant> {
-    [alignment::PLANTS, commit::PLANTS, checkpoint::PLANTS].into_iter().flatten()
+    [alignment::PLANTS, callbacks::PLANTS, commit::PLANTS, checkpoint::PLANTS].into_iter().flatten()
 }
 
 #[cfg(test)]

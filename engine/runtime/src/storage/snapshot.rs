@@ -1,5 +1,6 @@
 //! One subtask's snapshot on disk.
 
+use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,19 @@ pub struct Snapshot {
     pub keyed: Vec<KeyedSection>,
     /// Transactions not known to be committed, ascending, each with its committable (K4).
     pub transactions: Vec<(CheckpointId, Vec<u8>)>,
+    /// Operator state, in the order of the chain.
+    pub operator_states: Vec<OperatorSection>,
+}
+
+/// One operator state of one subtask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorSection {
+    /// `operator/state`.
+    pub name: String,
+    /// How it is handed out on restore (M5).
+    pub redistribution: Redistribution,
+    /// Its items, each encoded by the operator's types.
+    pub items: Vec<Vec<u8>>,
 }
 
 /// The keyed state of one key group.
@@ -55,6 +69,7 @@ impl Snapshot {
             splits: Vec::new(),
             keyed: Vec::new(),
             transactions: Vec::new(),
+            operator_states: Vec::new(),
         }
     }
 }

@@ -5,6 +5,8 @@
 //!     some m >= n completed before it, and a acked m
 //! transaction-committed { attempt a, n, restored: true }
 //!     a was restored from some m >= n
+//! completion-told { n }
+//!     n completed before it
 //! nothing was seen visible before its checkpoint completed
 //! ```
 //!
@@ -44,6 +46,15 @@ pub fn check(history: &History) -> Result<(), Violation> {
         }
         if let Event::SubtaskReady { attempt, restored } = recorded.event {
             restored_from.insert(attempt, restored);
+        }
+        if let Event::CompletionTold { attempt, checkpoint } = recorded.event
+            && !completed.contains(&checkpoint)
+        {
+            let message = format!(
+                "{attempt} was told that checkpoint {checkpoint} is completed, and it was not, {}",
+                stamp(recorded),
+            );
+            return Err(Violation::of(&PROPERTY, message));
         }
         let Event::TransactionCommitted { attempt, checkpoint, restored } = recorded.event else {
             continue;
@@ -144,6 +155,22 @@ mod tests {
         check(&History::from_events(holds)).expect("holds");
         let violates = [completed(2), ready(2), committed(2, 3, true)];
         check(&History::from_events(violates)).expect_err("violated");
+    }
+
+    // Rules: H1, K3
+    #[test]
+    fn an_operator_that_hears_of_a_completion_before_it_is_named() {
+        let told = |checkpoint: u64| {
+            let (attempt, checkpoint) = (sink(1), CheckpointId(checkpoint));
+            (W, Event::CompletionTold { attempt, checkpoint })
+        };
+        check(&History::from_events([completed(1), told(1), told(1)])).expect("holds");
+        let violation =
+            check(&History::from_events([completed(1), told(2)])).expect_err("violated");
+        assert_eq!(
+            violation.message,
+            "op2/0#1 was told that checkpoint 2 is completed, and it was not, at 0.000002s on worker-1"
+        );
     }
 
     #[test]
