@@ -229,7 +229,8 @@ reasons! {
         TooManyCleaning = "TOO_MANY_CHECKPOINTS_BEING_CLEANED":
             "waits: old checkpoints are still being deleted",
         /// A subtask ended, and checkpoints after that are switched off.
-        InputEndOfStream = "INPUT_END_OF_STREAM": "did not begin: a subtask has ended",
+        InputEndOfStream = "CHECKPOINT_DECLINED_INPUT_END_OF_STREAM":
+            "did not begin: a subtask has ended",
         /// Some subtasks of an operator with union state finished and others did not (N5).
         PartlyFinishedUnionState = "PARTLY_FINISHED_UNION_STATE":
             "did not begin: a part of an operator with union state has finished",
@@ -267,7 +268,8 @@ reasons! {
         /// The attempt failed in a way that no other attempt can mend. Not counted.
         JobFailure = "JOB_FAILURE": "ended with its job, which failed",
         /// A subtask ended, and checkpoints after that are switched off (C3). Not counted.
-        InputEndOfStream = "INPUT_END_OF_STREAM": "was given up: a subtask has ended",
+        InputEndOfStream = "CHECKPOINT_DECLINED_INPUT_END_OF_STREAM":
+            "was given up: a subtask has ended",
         /// The job was cancelled or finished. Not counted.
         CoordinatorShutdown = "CHECKPOINT_COORDINATOR_SHUTDOWN": "ended with its job",
     }

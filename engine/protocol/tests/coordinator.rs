@@ -1479,3 +1479,19 @@ fn a_fatal_failure_aborts_with_the_job_and_a_lost_worker_with_its_attempt() {
     script.coordinator.handle(lost, &mut effects);
     assert_eq!(aborted(&effects), [AbortReason::JobFailover]);
 }
+
+// Rules: C3
+#[test]
+fn an_end_gives_up_what_is_pending_when_no_checkpoint_is_taken_after_it() {
+    let mut plan = two_workers();
+    plan.checkpoint.is_taken_after_finish = false;
+    let mut script = running_with(plan);
+    script.check(Input::Timer(Timer::Trigger), &["arm Trigger", "persist"]);
+    script.persisted(&[
+        "arm CheckpointExpires(CheckpointId(1))",
+        "worker-1 Trigger",
+        "checkpoint-triggered",
+    ]);
+    let ended = ToCoordinator::Ended(source(1));
+    assert_eq!(aborted(&hears(&mut script, 1, ended)), [AbortReason::InputEndOfStream]);
+}
