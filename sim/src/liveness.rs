@@ -81,7 +81,7 @@ impl State {
             Event::RestartScheduled { .. } => self.job = Job::Restarting,
             Event::CancelRequested => self.job = Job::Cancelling("it was cancelled".to_owned()),
             Event::JobFailed { .. } | Event::JobFinished | Event::JobCancelled => {
-                self.job = Job::Over
+                self.job = Job::Over;
             }
             Event::CheckpointTriggered { checkpoint, .. } => {
                 self.checkpoints.insert(*checkpoint, BTreeSet::new());

@@ -29,6 +29,7 @@ use crate::message::{Barrier, DeclineReason};
 
 /// What a subtask attempt is, fixed at its deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the subtask")]
 pub struct Plan {
     /// Which execution.
     pub attempt: AttemptId,

@@ -1390,11 +1390,14 @@ fn workers_are_asked_for_progress_when_a_trigger_needs_it_and_that_of_another_at
 
 /// The reasons with which checkpoints were given up.
 fn aborted(effects: &[Effect]) -> Vec<AbortReason> {
-    let reasons = effects.iter().filter_map(|effect| match effect {
-        Effect::Note(Event::CheckpointAborted { reason, .. }) => Some(*reason),
-        _ => None,
-    });
-    reasons.collect()
+    let reason = |effect: &Effect| {
+        if let Effect::Note(Event::CheckpointAborted { reason, .. }) = effect {
+            Some(*reason)
+        } else {
+            None
+        }
+    };
+    effects.iter().filter_map(reason).collect()
 }
 
 /// A running job with checkpoint 1 pending and no ack, that tolerates failures.

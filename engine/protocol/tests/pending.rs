@@ -188,7 +188,7 @@ fn a_savepoint_that_fails_never_counts() {
     ] {
         let mut pending = PendingCheckpoints::new(0, CheckpointId(0));
         let wanted = Wanted::new(Rank::Savepoint, kind, Some(RequestId(1)));
-        pending.begin(CheckpointId(1), Attempt(1), subtasks(), wanted);
+        pending.begin(CheckpointId(1), Attempt(1), subtasks(), BTreeSet::new(), wanted);
         let aborted = pending.abort(CheckpointId(1), AbortReason::Expired).expect("it is pending");
         assert_eq!(aborted.is_budget_spent, is_spent, "{kind:?}");
         assert_eq!(aborted.request, Some(RequestId(1)));

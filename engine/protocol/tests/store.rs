@@ -64,7 +64,9 @@ impl World {
             Persisted::Leading | Persisted::Finished(_) | Persisted::Cancelled { .. } => {}
             Persisted::Expired(removed) => {
                 assert!(self.register.retained.last() >= self.completed.last(), "the newest stays");
-                removed.iter().for_each(|it| self.check_deletable(*it));
+                for it in &removed {
+                    self.check_deletable(*it);
+                }
             }
             Persisted::Attempt(attempt) => assert_eq!(attempt, self.register.attempt),
             Persisted::Reserved(id) => {

@@ -131,6 +131,8 @@ fn show(effect: &Effect) -> String {
         | Effect::DiscardSnapshot(_)
         | Effect::Arm(..)
         | Effect::Disarm(_) => panic!("an aligned barrier overtakes nothing: {effect:?}"),
+        Effect::TellCompleted(checkpoint) => format!("tell-completed {checkpoint}"),
+        Effect::TellAborted(checkpoint) => format!("tell-aborted {checkpoint}"),
         Effect::Note(event) => format!("({})", event.name()),
     }
 }
@@ -712,7 +714,11 @@ impl Judge {
             | Effect::DiscardSnapshot(_)
             | Effect::Arm(..)
             | Effect::Disarm(_) => panic!("an aligned barrier overtakes nothing: {effect:?}"),
-            Effect::Decline(..) | Effect::ReportEnded | Effect::Note(_) => {}
+            Effect::TellCompleted(checkpoint) => assert!(self.snapshots.contains(checkpoint)),
+            Effect::TellAborted(_)
+            | Effect::Decline(..)
+            | Effect::ReportEnded
+            | Effect::Note(_) => {}
         }
     }
 }
@@ -806,6 +812,8 @@ impl Driver {
                 | Effect::DiscardSnapshot(_)
                 | Effect::Arm(..)
                 | Effect::Disarm(_)
+                | Effect::TellCompleted(_)
+                | Effect::TellAborted(_)
                 | Effect::Note(_) => {}
             }
         }

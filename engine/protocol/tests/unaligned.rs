@@ -96,7 +96,12 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::Disarm(Timer::AlignmentTimeout(checkpoint)) => format!("disarm {checkpoint}"),
         Effect::Note(event) if event.name() == "stale-input" => "(stale-input)".into(),
         Effect::Note(_) | Effect::Run | Effect::AbortLingering => return None,
-        Effect::Commit(_) | Effect::ReportEnded | Effect::Finish | Effect::Fail { .. } => {
+        Effect::Commit(_)
+        | Effect::TellCompleted(_)
+        | Effect::TellAborted(_)
+        | Effect::ReportEnded
+        | Effect::Finish
+        | Effect::Fail { .. } => {
             format!("{effect:?}")
         }
     })
@@ -627,6 +632,8 @@ impl World {
             | Effect::Note(_) => {}
             Effect::PreCommit(_)
             | Effect::Commit(_)
+            | Effect::TellCompleted(_)
+            | Effect::TellAborted(_)
             | Effect::AbortLingering
             | Effect::ReportEnded
             | Effect::Finish
@@ -838,6 +845,8 @@ proptest! {
                     | Effect::PreCommit(_)
                     | Effect::Decline(..)
                     | Effect::Commit(_)
+                    | Effect::TellCompleted(_)
+                    | Effect::TellAborted(_)
                     | Effect::AbortLingering
                     | Effect::Run
                     | Effect::ReportEnded

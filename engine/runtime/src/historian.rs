@@ -84,7 +84,7 @@ impl Historian {
         for effect in effects {
             if let Effect::Note(event) = effect {
                 self.on_event(input, event, now);
-            } else if let Effect::WriteManifest { checkpoint, snapshots } = effect
+            } else if let Effect::WriteManifest { checkpoint, snapshots, .. } = effect
                 && let Some(pending) = self.pending.get_mut(checkpoint)
             {
                 pending.acknowledged = Some(now);
@@ -123,6 +123,7 @@ impl Historian {
             }
             ToCoordinator::Register { .. }
             | ToCoordinator::Heartbeat
+            | ToCoordinator::Progress { .. }
             | ToCoordinator::Ready(_)
             | ToCoordinator::Ended(_)
             | ToCoordinator::Finished(_)

@@ -32,8 +32,8 @@ pub mod tokio_env; // the production Env
 // What programs show.
 pub mod explain; // why a checkpoint was slow, or failed
 pub mod metrics;
-pub mod progress;
 mod operator_state;
+pub mod progress;
 
 // What went wrong, for the caller.
 pub mod error;

@@ -79,7 +79,7 @@ fn encode<T: serde::Serialize>(item: T) -> Result<Vec<u8>, StreamError> {
         .map_err(|source| StreamError::Encode { what: "operator state", source })
 }
 
-fn decode<T: serde::de::DeserializeOwned>(bytes: &Vec<u8>) -> Result<T, StreamError> {
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StreamError> {
     let decoded = |source| StreamError::Decode { what: "operator state", source };
     match postcard::take_from_bytes(bytes).map_err(decoded)? {
         (item, []) => Ok(item),
@@ -95,7 +95,7 @@ impl<T: Record> StateCell for ListState<T> {
         self.iter().map(encode).collect()
     }
     fn restore(&mut self, items: &[Vec<u8>]) -> Result<(), StreamError> {
-        self.0 = items.iter().map(decode).collect::<Result<_, _>>()?;
+        self.0 = items.iter().map(|it| decode(it)).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -108,7 +108,7 @@ impl<T: Record> StateCell for UnionState<T> {
         self.iter().map(encode).collect()
     }
     fn restore(&mut self, items: &[Vec<u8>]) -> Result<(), StreamError> {
-        self.0 = items.iter().map(decode).collect::<Result<_, _>>()?;
+        self.0 = items.iter().map(|it| decode(it)).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -121,7 +121,7 @@ impl<K: Record + Ord, V: Record> StateCell for BroadcastState<K, V> {
         self.iter().map(encode).collect()
     }
     fn restore(&mut self, items: &[Vec<u8>]) -> Result<(), StreamError> {
-        self.0 = items.iter().map(decode).collect::<Result<_, _>>()?;
+        self.0 = items.iter().map(|it| decode(it)).collect::<Result<_, _>>()?;
         Ok(())
     }
 }

@@ -237,6 +237,7 @@ async fn checkpoint(storage: &Storage, id: u64) -> Vec<SnapshotHandle> {
         job: JOB,
         job_name: "keyed-count".into(),
         checkpoint: CheckpointId(id),
+        finished: Vec::new(),
         operators: vec![OperatorInfo {
             id: OperatorId(1),
             name: "count".into(),

@@ -36,9 +36,10 @@ pub fn check(history: &History) -> Result<(), Violation> {
     let mut seen = Seen::default();
     history.events.iter().try_for_each(|recorded| {
         seen.on(&recorded.event);
-        match recorded.event {
-            Event::SubtaskFinished { attempt } => seen.judge(attempt, recorded),
-            _ => Ok(()),
+        if let Event::SubtaskFinished { attempt } = recorded.event {
+            seen.judge(attempt, recorded)
+        } else {
+            Ok(())
         }
     })
 }
