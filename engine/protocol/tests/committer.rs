@@ -53,6 +53,7 @@ fn check(mut committer: Committer, transcript: &[(Step, &str)]) {
     }
 }
 
+// Rules: K2, K4
 #[test]
 fn restored_transactions_are_committed_in_order_one_at_a_time() {
     check(
@@ -66,6 +67,7 @@ fn restored_transactions_are_committed_in_order_one_at_a_time() {
     );
 }
 
+// Rules: K2
 #[test]
 fn nothing_is_committed_before_its_checkpoint_is_completed() {
     check(
@@ -74,6 +76,7 @@ fn nothing_is_committed_before_its_checkpoint_is_completed() {
     );
 }
 
+// Rules: K2, K3, K7
 #[test]
 fn one_completion_covers_every_earlier_transaction() {
     check(
@@ -89,6 +92,7 @@ fn one_completion_covers_every_earlier_transaction() {
     );
 }
 
+// Rules: K3
 #[test]
 fn late_and_repeated_completions_change_nothing() {
     check(
@@ -106,6 +110,7 @@ fn late_and_repeated_completions_change_nothing() {
     );
 }
 
+// Rules: K2, K3
 #[test]
 fn a_completion_that_arrives_during_a_commit_waits_for_its_turn() {
     check(
@@ -120,6 +125,7 @@ fn a_completion_that_arrives_during_a_commit_waits_for_its_turn() {
     );
 }
 
+// Rules: K8
 #[test]
 fn a_commit_is_tried_again_within_its_bound_and_then_given_up() {
     let mut committer = restored([1]);
@@ -132,6 +138,7 @@ fn a_commit_is_tried_again_within_its_bound_and_then_given_up() {
     assert_eq!(take(&mut committer, Failed(1)), expected);
 }
 
+// Rules: K8
 #[test]
 fn a_commit_that_no_retry_can_help_is_given_up_at_once() {
     check(restored([1, 2]), &[(Start, "commit 1"), (Broken(1), "give up 1 after 1")]);
@@ -218,6 +225,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
+    // Rules: K2, K3
     #[test]
     fn what_is_visible_is_always_a_prefix_of_what_was_prepared_and_in_the_end_all_of_it(
         restored_ids in prop::collection::btree_set(1..10_u64, 0..4),

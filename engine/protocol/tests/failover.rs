@@ -48,6 +48,7 @@ fn any_strategy() -> impl Strategy<Value = RestartStrategy> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
+    // Rules: O9
     #[test]
     fn a_fixed_delay_restarts_exactly_as_often_as_allowed(attempts in 0..20_u32, failures in 0..40_u32) {
         let mut failover = Failover::new(RestartStrategy::FixedDelay { attempts, delay: DELAY });
@@ -58,6 +59,7 @@ proptest! {
     }
 
     /// The reference keeps the times of failures and counts those within the window.
+    // Rules: O9
     #[test]
     fn a_failure_rate_gives_up_when_more_than_allowed_fall_within_the_window(
         max_failures in 0..6_u32,
@@ -95,6 +97,7 @@ proptest! {
     }
 
     /// `initial * multiplier^n`, at most `max`, and from the start after a stable period.
+    // Rules: O9
     #[test]
     fn an_exponential_delay_grows_to_its_bound_and_resets_when_stable(
         initial in 1..1_000_u64,
@@ -128,6 +131,7 @@ proptest! {
         }
     }
 
+    // Rules: O9
     #[test]
     fn any_strategy_answers_any_number_of_failures_in_bounded_memory(
         strategy in any_strategy(),
@@ -145,6 +149,7 @@ proptest! {
         prop_assert!(armed <= REMEMBERED_FAILURES_MAX);
     }
 
+    // Rules: O9
     #[test]
     fn a_fatal_failure_never_restarts(strategy in any_strategy()) {
         let mut failover = Failover::new(strategy);
@@ -152,6 +157,7 @@ proptest! {
     }
 }
 
+// Rules: O9
 #[test]
 fn only_the_exponential_strategy_watches_for_stability() {
     let mut effects = Vec::new();
