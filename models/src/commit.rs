@@ -593,6 +593,13 @@ impl Model for Commit {
                 let mut visible = state.outputs.iter().flat_map(|it| it.visible.keys());
                 visible.all(|checkpoint| *checkpoint <= state.completed)
             }),
+            // N3: who finished is held at its end.
+            Property::always("finish-after-checkpoint", |model: &Self, state: &State| {
+                let finished = state.processes.iter().enumerate().filter(|(_, it)| it.has_finished);
+                finished
+                    .map(|(at, _)| state.snapshots.get(&(state.completed, at)))
+                    .all(|held| held.is_some_and(|it| it.position == model.records_per_subtask))
+            }),
             // T1, X1: no record twice; at the end, each once.
             Property::always("exactly-once-output", |model: &Self, state: &State| {
                 let least = usize::from(state.have_all(|it| it.has_finished));

@@ -1,8 +1,11 @@
 //! What a simulated job runs on: its options, its generated input, and what must come of it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use seawall_jobs::reference::{self, InputFile};
 use seawall_jobs::{JobSpec, Options};
 use seawall_protocol::JobId;
@@ -93,7 +96,9 @@ impl Prepared {
     /// Puts the input files onto the disk.
     pub fn place(&self, disk: &InspectableDisk) {
         for file in &self.files {
-            disk.place(&file.path, file.bytes.clone());
+            let is_gzip = file.path.extension().is_some_and(|it| it == "gz");
+            let bytes = if is_gzip { compressed(&file.bytes) } else { file.bytes.clone() };
+            disk.place(&file.path, bytes);
         }
     }
 
@@ -116,7 +121,10 @@ pub fn tagged(directory: &str, line: &[u8]) -> Vec<u8> {
 fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
     let count = u64::from(workload.files.max(1));
     let mut files: Vec<InputFile> = (0..count)
-        .map(|it| InputFile { path: Path::new(INPUT).join(name(it)), bytes: Vec::new() })
+        .map(|it| InputFile {
+            path: Path::new(INPUT).join(name(it, workload.gzip)),
+            bytes: Vec::new(),
+        })
         .collect();
     for record in 0..workload.records {
         let file = usize::try_from(record % count).expect("fewer files than that");
@@ -130,8 +138,14 @@ fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
     files
 }
 
-fn name(file: u64) -> PathBuf {
-    PathBuf::from(format!("part-{file:03}.log"))
+fn name(file: u64, is_gzip: bool) -> PathBuf {
+    PathBuf::from(format!("part-{file:03}.log{}", if is_gzip { ".gz" } else { "" }))
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
 }
 
 /// One to five words.

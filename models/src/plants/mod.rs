@@ -13,6 +13,7 @@ mod alignment;
 mod callbacks;
 mod checkpoint;
 mod commit;
+mod ends;
 
 /// A defect put in on purpose, and who must find it.
 #[derive(Clone, Copy)]
@@ -51,7 +52,9 @@ pub fn find(name: &str) -> Option<&'static Plant> {
 
 /// Every plant.
 pub fn all() -> impl Iterator<Item = &'static Plant> {
-    [alignment::PLANTS, callbacks::PLANTS, commit::PLANTS, checkpoint::PLANTS].into_iter().flatten()
+    [alignment::PLANTS, callbacks::PLANTS, commit::PLANTS, checkpoint::PLANTS, ends::PLANTS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub(crate) struct JobText {
     keys: Spanned<u64>,
     rate: Option<Spanned<PerSecond>>,
     files: Option<Spanned<u32>>,
+    gzip: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

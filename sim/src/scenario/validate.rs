@@ -78,6 +78,8 @@ pub struct Workload {
     pub rate: Option<u64>,
     /// Input files, for the jobs that read files.
     pub files: u32,
+    /// Whether they are compressed: one source then reads the whole of a file.
+    pub gzip: bool,
 }
 
 /// The nodes.
@@ -594,6 +596,10 @@ impl Reader {
             }
             (None, false) => 0,
         };
+        if let (Some(gzip), false) = (&job.gzip, reads_files) {
+            let message = format!("`gzip` has no effect: {name} reads no files");
+            self.problem(Problem::at(gzip.span(), message));
+        }
         Some(Workload {
             job: name.to_owned(),
             parallelism,
@@ -601,6 +607,7 @@ impl Reader {
             keys,
             rate: job.rate.as_ref().map(|it| it.get_ref().0),
             files,
+            gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
         })
     }
 

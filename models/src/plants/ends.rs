@@ -1,0 +1,116 @@
+//! Planted bugs of the end of the input: who may finish, and who goes on without whom (N1-N6, C3).
+
+use seawall_protocol::coordinator::{self, Effect as Order};
+use seawall_protocol::message::{self, ToCoordinator, ToWorker};
+use seawall_protocol::subtask::{Effect, Input, Plan};
+use seawall_protocol::tamper::Tamper;
+
+use super::Plant;
+
+pub(super) const PLANTS: &[Plant] = &[
+    Plant {
+        name: "finishes-at-its-end",
+        about: "a subtask finishes when its input ends, without waiting for a checkpoint that holds its end",
+        bug: "FLINK-2491 (FLIP-147): tasks finished at once, and what they had pre-committed was never committed",
+        rules: &["N3", "K13"],
+        violates: "finish-after-checkpoint",
+        model: Some("commit"),
+        model_property: "finish-after-checkpoint",
+        in_simulator: true,
+        tamper: || Box::new(FinishesAtItsEnd),
+    },
+    Plant {
+        name: "closed-channel-is-awaited",
+        about: "the end of a channel is not counted as its barrier",
+        bug: "FLINK-2519: the barrier buffer waited for barriers of channels that had ended",
+        rules: &["C3"],
+        violates: "recovers",
+        model: None,
+        model_property: "recovers",
+        in_simulator: true,
+        tamper: || Box::new(ClosedChannelIsAwaited),
+    },
+    Plant {
+        name: "finished-subtask-is-awaited",
+        about: "the coordinator does not hear that a subtask finished, and goes on waiting for its acks",
+        bug: "FLINK-2491: no checkpoint was completed any more once a task had finished",
+        rules: &["N1"],
+        violates: "recovers",
+        model: None,
+        model_property: "recovers",
+        in_simulator: true,
+        tamper: || Box::new(FinishedSubtaskIsAwaited),
+    },
+    Plant {
+        name: "source-is-held-as-finished",
+        about: "a checkpoint holds its first source as finished although it goes on",
+        bug: "FLINK-25728, in its shape: who had finished was judged by another moment than the snapshot",
+        rules: &["N6", "N2"],
+        violates: "exactly-once-output",
+        model: None,
+        model_property: "exactly-once-output",
+        in_simulator: true,
+        tamper: || Box::new(SourceIsHeldAsFinished),
+    },
+    Plant {
+        name: "final-is-told-as-one-of-many",
+        about: "the completion of the final checkpoint is told as that of any other",
+        bug: "FLINK-28454, in its shape: the end was signalled without the flag that makes it the end",
+        rules: &["N4", "N5"],
+        violates: "recovers",
+        model: None,
+        model_property: "recovers",
+        in_simulator: true,
+        tamper: || Box::new(FinalIsToldAsOneOfMany),
+    },
+];
+
+struct FinishesAtItsEnd;
+impl Tamper for FinishesAtItsEnd {
+    fn after_subtask(&self, _: &Plan, _: &Input, effects: &mut Vec<Effect>) {
+        if effects.contains(&Effect::ReportEnded) && !effects.contains(&Effect::Finish) {
+            effects.push(Effect::Finish);
+        }
+    }
+}
+
+struct ClosedChannelIsAwaited;
+impl Tamper for ClosedChannelIsAwaited {
+    fn admits_to_subtask(&self, _: &Plan, input: &mut Input) -> bool {
+        !matches!(input, Input::Closed { .. })
+    }
+}
+
+struct FinishedSubtaskIsAwaited;
+impl Tamper for FinishedSubtaskIsAwaited {
+    fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
+        let is_finish = |message: &ToCoordinator| matches!(message, ToCoordinator::Finished(_));
+        !matches!(input, coordinator::Input::Message { message, .. } if is_finish(message))
+    }
+}
+
+struct SourceIsHeldAsFinished;
+impl Tamper for SourceIsHeldAsFinished {
+    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
+        for effect in effects {
+            if let Order::WriteManifest { snapshots, finished, .. } = effect
+                && finished.is_empty()
+            {
+                finished.push(snapshots.remove(0).subtask);
+            }
+        }
+    }
+}
+
+struct FinalIsToldAsOneOfMany;
+impl Tamper for FinalIsToldAsOneOfMany {
+    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
+        for effect in effects {
+            if let Order::Send { message: ToWorker { order, .. }, .. } = effect
+                && let message::Order::Completed { is_final, .. } = order
+            {
+                *is_final = false;
+            }
+        }
+    }
+}
