@@ -14,6 +14,7 @@ mod callbacks;
 mod checkpoint;
 mod commit;
 mod ends;
+mod trigger;
 
 /// A defect put in on purpose, and who must find it.
 #[derive(Clone, Copy)]
@@ -52,9 +53,16 @@ pub fn find(name: &str) -> Option<&'static Plant> {
 
 /// Every plant.
 pub fn all() -> impl Iterator<Item = &'static Plant> {
-    [alignment::PLANTS, callbacks::PLANTS, commit::PLANTS, checkpoint::PLANTS, ends::PLANTS]
-        .into_iter()
-        .flatten()
+    [
+        alignment::PLANTS,
+        callbacks::PLANTS,
+        checkpoint::PLANTS,
+        commit::PLANTS,
+        ends::PLANTS,
+        trigger::PLANTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]
