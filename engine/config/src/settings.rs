@@ -49,6 +49,7 @@ impl Settings {
         reader.refuse_what_is_not_there(&mut problems);
         let mut settings = reader.settings();
         reader.refuse_what_has_no_effect(&settings, &mut problems);
+        reader.refuse_odd_triggers(&settings, &mut problems);
         reader.refuse_contradictions(&settings, &mut problems);
         settings.warnings = configuration.warnings().to_vec();
         settings.warnings.extend(reader.warnings(&settings));

@@ -11,29 +11,44 @@ use seawall_config::{Configuration, Problem, Settings};
 /// the value shows up in ("" for a key that is refused).
 const ROWS: &[(&str, &str, &str, &str)] = &[
     ("execution.checkpointing.interval", "-", "10 s", "interval: Some(10s)"),
-    ("execution.checkpointing.interval-during-backlog", "-", "1 min", ""),
-    ("execution.checkpointing.trigger.records", "-", "1000", ""),
-    ("execution.checkpointing.trigger.dirty-bytes", "-", "1 mb", ""),
-    ("execution.checkpointing.trigger.combination", "any", "all", ""),
+    (
+        "execution.checkpointing.interval-during-backlog",
+        "-",
+        "1 min",
+        "interval_during_backlog: Some(60s)",
+    ),
+    ("execution.checkpointing.trigger.records", "-", "1000", "every_records: Some(1000)"),
+    (
+        "execution.checkpointing.trigger.dirty-bytes",
+        "-",
+        "1 mb",
+        "every_dirty_bytes: Some(1048576)",
+    ),
+    ("execution.checkpointing.trigger.combination", "any", "all", "combination: All"),
     ("execution.checkpointing.mode", "EXACTLY_ONCE", "at-least-once", "mode: AtLeastOnce"),
     ("execution.checkpointing.timeout", "10 min", "90 s", "timeout: 90s"),
     ("execution.checkpointing.min-pause", "0", "2 s", "min_pause: 2s"),
     ("execution.checkpointing.max-concurrent-checkpoints", "1", "3", "max_concurrent: 3"),
     ("execution.checkpointing.tolerable-failed-checkpoints", "0", "4", "tolerable_failures: 4"),
     ("execution.checkpointing.num-retained", "1", "5", "retained: 5"),
-    ("execution.checkpointing.expiration", "-", "1 d", ""),
+    ("execution.checkpointing.expiration", "-", "1 d", "expiration: Some(86400s)"),
     (
         "execution.checkpointing.externalized-checkpoint-retention",
         "NO_EXTERNALIZED_CHECKPOINTS",
         "RETAIN_ON_CANCELLATION",
-        "",
+        "on_cancel: Retain",
     ),
     ("execution.checkpointing.unaligned.enabled", "false", "true", ""),
     ("execution.checkpointing.aligned-checkpoint-timeout", "0", "1 s", ""),
     ("execution.checkpointing.unaligned.forced", "false", "true", ""),
     ("execution.checkpointing.unaligned.interruptible-timers.enabled", "false", "true", ""),
     ("execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", "5", "6", ""),
-    ("execution.checkpointing.checkpoints-after-tasks-finish", "true", "false", ""),
+    (
+        "execution.checkpointing.checkpoints-after-tasks-finish",
+        "true",
+        "false",
+        "is_taken_after_finish: false",
+    ),
     ("execution.checkpointing.incremental", "false", "true", ""),
     ("execution.checkpointing.local-backup.enabled", "false", "true", ""),
     ("execution.checkpointing.dir", "-", "/data/chk", "directory: Some(\"/data/chk\")"),
@@ -108,14 +123,26 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("jobmanager.adaptive-scheduler.rescale-trigger.max-delay", "-", "7 s", ""),
 ];
 
-/// The key alone, with the keys that it needs beside it.
-fn with(key: &Key, value: &str) -> Configuration {
-    let mut configuration = Configuration::new();
-    if let Some((needed, values)) = key.needs {
-        let value = values.first().copied().unwrap_or("/data/save/1");
-        configuration = configuration.set(needed, value).unwrap();
+/// The keys that a key needs beside it.
+fn beside(key: &Key) -> Configuration {
+    let configuration = Configuration::new();
+    match (key.needs, key.key) {
+        (Some((needed, [value, ..])), _) => configuration.set(needed, value).unwrap(),
+        (Some((needed @ "execution.checkpointing.interval", [])), _) => {
+            configuration.set(needed, "1 s").unwrap()
+        }
+        (Some((needed, [])), _) => configuration.set(needed, "/data/save/1").unwrap(),
+        (None, "execution.checkpointing.trigger.combination") => configuration
+            .set("execution.checkpointing.trigger.records", "10")
+            .and_then(|it| it.set("execution.checkpointing.interval", "1 s"))
+            .unwrap(),
+        (None, _) => configuration,
     }
-    configuration.set(key.key, value).unwrap()
+}
+
+/// The key with those that it needs.
+fn with(key: &Key, value: &str) -> Configuration {
+    beside(key).set(key.key, value).unwrap()
 }
 
 fn settings(configuration: &Configuration) -> Settings {
@@ -179,11 +206,7 @@ fn every_value_reaches_its_setting_or_is_refused_by_name() {
             assert!(text.contains("hint: "), "{text}");
         } else if *shown != "both" {
             let with = format!("{:?}", settings(&configuration));
-            let without = match key.needs {
-                Some((needed, values)) => Configuration::new().set(needed, values[0]).unwrap(),
-                None => Configuration::new(),
-            };
-            let without = format!("{:?}", settings(&without));
+            let without = format!("{:?}", settings(&beside(key)));
             assert!(with.contains(shown), "{name}: {with}");
             assert!(!without.contains(shown), "{name}: {without}");
         }

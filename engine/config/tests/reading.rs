@@ -168,6 +168,12 @@ fn each_mistake_has_its_message() {
         arguments(&["jobmanager.execution.failover-strategy=none"]),
         arguments(&["heartbeat.interval=10 s", "heartbeat.timeout=10 s"]),
         arguments(&["restart-strategy.fixed-delay.attempts=3"]),
+        arguments(&["execution.checkpointing.trigger.combination=all"]),
+        arguments(&[
+            "execution.checkpointing.interval=1 s",
+            "execution.checkpointing.interval-during-backlog=5 ms",
+        ]),
+        arguments(&["execution.checkpointing.interval-during-backlog=1 s"]),
         arguments(&["heartbeat.timeout=1 min", "heartbeat.timeout=2 min"]),
         flag(INTERVAL, "1 s"),
         refused("a.yaml", "heartbeat.timeout: 1 min\nheartbeat:\n  timeout: 2 min\n"),

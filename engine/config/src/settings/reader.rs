@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use seawall_protocol::config::{
     CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
+    TriggerCombination,
 };
 
 use super::{Settings, StateBackend};
@@ -54,6 +55,15 @@ impl Reader {
                 _ => CheckpointMode::ExactlyOnce,
             },
             interval: self.optional_duration(at("interval")),
+            interval_during_backlog: self.optional_duration(at("interval-during-backlog")),
+            every_records: self.number(at("trigger.records")),
+            every_dirty_bytes: self.number(at("trigger.dirty-bytes")),
+            combination: match self.choice(at("trigger.combination")) {
+                "all" => TriggerCombination::All,
+                _ => TriggerCombination::Any,
+            },
+            expiration: self.optional_duration(at("expiration")),
+            is_taken_after_finish: self.boolean(at("checkpoints-after-tasks-finish")),
             timeout: self.duration(at("timeout")),
             min_pause: self.duration(at("min-pause")),
             max_concurrent: self.count(at("max-concurrent-checkpoints")),
@@ -129,6 +139,27 @@ impl Reader {
         match self.value(name) {
             Some(Value::Whole(it)) => to_u32(it),
             other => unreachable!("{name} is a whole number with a default: {other:?}"),
+        }
+    }
+
+    /// A whole number or a size that may be left unset.
+    fn number(&mut self, name: &'static str) -> Option<u64> {
+        self.value(name).map(|it| match it {
+            Value::Memory(bytes) => bytes,
+            Value::Whole(number) => u64::try_from(number).expect("the table bounds it"),
+            Value::Duration(_)
+            | Value::Boolean(_)
+            | Value::Factor(_)
+            | Value::Choice(_)
+            | Value::Text(_)
+            | Value::Unset => unreachable!("{name} is a number: {it}"),
+        })
+    }
+
+    fn boolean(&mut self, name: &'static str) -> bool {
+        match self.value(name) {
+            Some(Value::Boolean(it)) => it,
+            other => unreachable!("{name} is true or false by default: {other:?}"),
         }
     }
 

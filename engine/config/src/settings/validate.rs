@@ -1,6 +1,7 @@
 //! What must not be together, and what cannot be had at all.
 
-use seawall_protocol::config::{Alignment, CheckpointMode, RestartStrategy};
+use seawall_protocol::config::{Alignment, CheckpointMode, RestartStrategy, TriggerCombination};
+use seawall_protocol::limits::CHECKPOINT_TIME_MIN;
 
 use super::Settings;
 use super::reader::{Reader, default_of, effective};
@@ -101,6 +102,45 @@ impl Reader {
                     hint,
                 });
             }
+        }
+    }
+
+    /// `all` of one condition is that condition, and an interval of a backlog has its bound (B8).
+    pub(super) fn refuse_odd_triggers(&self, settings: &Settings, problems: &mut Vec<Problem>) {
+        let checkpoint = &settings.checkpoint;
+        let conditions = usize::from(checkpoint.interval.is_some())
+            + usize::from(checkpoint.every_records.is_some())
+            + usize::from(checkpoint.every_dirty_bytes.is_some());
+        if let Some((key, given)) = self.chosen.get("execution.checkpointing.trigger.combination")
+            && checkpoint.combination == TriggerCombination::All
+            && conditions < 2
+        {
+            problems.push(Problem::NoEffect {
+                key: key.key,
+                value: given.to_string(),
+                origin: given.origin.clone(),
+                needed: "the number of conditions",
+                found: conditions.to_string(),
+                hint: "set two of execution.checkpointing.interval, execution.checkpointing.trigger.records \
+                       and execution.checkpointing.trigger.dirty-bytes, or leave this one out"
+                    .to_owned(),
+            });
+        }
+        if let Some((key, given)) =
+            self.chosen.get("execution.checkpointing.interval-during-backlog")
+            && let Some(interval) = checkpoint.interval_during_backlog
+            && !interval.is_zero()
+            && interval < CHECKPOINT_TIME_MIN
+        {
+            problems.push(Problem::WrongValue {
+                key: key.key,
+                value: given.to_string(),
+                origin: given.origin.clone(),
+                allowed: format!(
+                    "0, or a time of {} or longer",
+                    show_duration(CHECKPOINT_TIME_MIN)
+                ),
+            });
         }
     }
 

@@ -25,7 +25,7 @@ const MODES: Kind = Kind::Choice(&[
 const RETENTIONS: Kind = Kind::Choice(&[
     Choice::new("NO_EXTERNALIZED_CHECKPOINTS"),
     Choice::new("DELETE_ON_CANCELLATION"),
-    Choice::new("RETAIN_ON_CANCELLATION").refused("no job can be cancelled yet"),
+    Choice::new("RETAIN_ON_CANCELLATION"),
 ]);
 const STORAGES: Kind = Kind::Choice(&[
     Choice::new("filesystem"),
@@ -49,33 +49,35 @@ pub(super) const KEYS: &[Key] = &[
         "CheckpointConfig::interval",
     )
     .aliases(&[article("checkpoint.interval")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.interval-during-backlog",
-        CHECKPOINT_TIME,
+        TIME,
         None,
-        "Time between two periodic checkpoints while a source reports a backlog.",
-        "sources that report a backlog",
-    ),
-    Key::absent(
+        "Time between two periodic checkpoints while a source reports a backlog; 0 takes none for the time \
+         alone. Not set: as without a backlog.",
+        "CheckpointConfig::interval_during_backlog",
+    )
+    .needs("execution.checkpointing.interval", &[]),
+    Key::works(
         "execution.checkpointing.trigger.records",
         Kind::Whole { least: 1, most: i64::MAX },
         None,
         "Seawall's own: a checkpoint when sources have read this many records since the last trigger.",
-        "the trigger by records",
+        "CheckpointConfig::every_records",
     ),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.trigger.dirty-bytes",
         Kind::Memory { least: 1 },
         None,
         "Seawall's own: a checkpoint when this many bytes of state changed since the last trigger.",
-        "the trigger by changed state",
+        "CheckpointConfig::every_dirty_bytes",
     ),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.trigger.combination",
         COMBINATIONS,
         Some("any"),
         "Seawall's own: whether one of interval, records and dirty bytes triggers, or all together.",
-        "triggers other than the interval",
+        "CheckpointConfig::combination",
     ),
     Key::works(
         "execution.checkpointing.mode",
@@ -123,12 +125,12 @@ pub(super) const KEYS: &[Key] = &[
         "CheckpointConfig::retained",
     )
     .aliases(&[old("state.checkpoints.num-retained")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.expiration",
         CHECKPOINT_TIME,
         None,
         "Seawall's own: completed checkpoints older than this are removed, never the newest one.",
-        "removal of checkpoints by age",
+        "CheckpointConfig::expiration",
     )
     .aliases(&[article("checkpoint.expiration")]),
     Key::works(
@@ -179,12 +181,12 @@ pub(super) const KEYS: &[Key] = &[
         MERGING,
     )
     .aliases(&[old("execution.checkpointing.max-subtasks-per-channel-state-file")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.checkpoints-after-tasks-finish",
         Kind::Boolean,
         Some("true"),
         "Checkpoints go on while some subtasks have finished.",
-        "stopping checkpoints when a subtask finishes",
+        "CheckpointConfig::is_taken_after_finish",
     )
     .aliases(&[old("execution.checkpointing.checkpoints-after-tasks-finish.enabled")]),
     Key::absent(
