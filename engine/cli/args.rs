@@ -59,8 +59,9 @@ pub(crate) struct ConfigFlags {
     /// A setting; repeat it for more
     #[arg(short = 'D', value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
-    /// Where jobs keep their checkpoints, one directory for each [default: seawall-data]
-    #[arg(long, value_name = "DIR")]
+    /// Where jobs keep their checkpoints, one directory for each: a directory, or an address such as
+    /// s3://bucket/prefix [default: seawall-data]
+    #[arg(long, visible_alias = "checkpoint-dir", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Time between two checkpoints [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
@@ -178,7 +179,8 @@ pub(crate) struct SavepointArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// A job's directory of checkpoints, or a state directory with exactly one job in it
+    /// A job's directory of checkpoints, or a state directory with exactly one job in it; or an address,
+    /// such as s3://bucket/prefix
     pub(crate) directory: PathBuf,
     /// Only this checkpoint; without it, `show` takes the newest
     #[arg(long, value_name = "ID")]

@@ -9,7 +9,7 @@ use seawall::protocol::CheckpointId;
 use seawall::runtime::explain::explain;
 use seawall::runtime::storage::history::{self, History};
 use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
-use seawall::runtime::storage::{Storage, layout, manifest};
+use seawall::runtime::storage::{Location, Storage, layout, manifest, record};
 use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
@@ -48,8 +48,9 @@ pub(crate) fn main(command: &CheckpointCommand) -> Result<ExitCode, CliError> {
 }
 
 async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
-    let root = job_directory(&args.directory)?;
-    let mut inventory = inspect::list(&on_disk(&root)).await?;
+    let storage = opened(&args.directory).await?;
+    let root = storage.root().to_path_buf();
+    let mut inventory = inspect::list(&storage).await?;
     inventory.checkpoints = chosen(args, &root, inventory.checkpoints)?;
     let history = history(&root).await;
     report::checkpoints(&root, &inventory, history.as_ref(), args.json);
@@ -57,8 +58,9 @@ async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
-    let root = job_directory(&args.directory)?;
-    let Inventory { checkpoints, .. } = inspect::list(&on_disk(&root)).await?;
+    let storage = opened(&args.directory).await?;
+    let root = storage.root().to_path_buf();
+    let Inventory { checkpoints, .. } = inspect::list(&storage).await?;
     let unknown = || CliError::UnknownCheckpoint {
         checkpoint: "at all".into(),
         path: root.clone(),
@@ -77,7 +79,7 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
         None => checkpoints.into_iter().rfind(|it| it.is_retained),
     };
     let checkpoint = listed.ok_or_else(unknown)?.checkpoint;
-    let manifest = manifest::read(&on_disk(&root), checkpoint).await?;
+    let manifest = manifest::read(&storage, checkpoint).await?;
     report::manifest(&root, &manifest, args.json);
     Ok(ExitCode::SUCCESS)
 }
@@ -112,15 +114,16 @@ async fn history(root: &Path) -> Option<History> {
 }
 
 async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
-    let root = job_directory(&args.directory)?;
-    let Inventory { checkpoints, .. } = match inspect::list(&on_disk(&root)).await {
+    let storage = opened(&args.directory).await?;
+    let root = storage.root().to_path_buf();
+    let Inventory { checkpoints, .. } = match inspect::list(&storage).await {
         Ok(inventory) => inventory,
         // Without its record nothing else can be judged.
         Err(error) => return Ok(report::damaged_record(&root, &error.to_string(), args.json)),
     };
     let mut verified = Vec::new();
     for listed in chosen(args, &root, checkpoints)? {
-        let problems = inspect::verify(&on_disk(&root), listed.checkpoint).await?;
+        let problems = inspect::verify(&storage, listed.checkpoint).await?;
         // An orphan is pending or given up: it may be incomplete, and nobody restores it.
         let counted = problems.iter().filter(|_| listed.is_retained);
         let damage = counted.map(Problem::to_string).collect();
@@ -131,6 +134,34 @@ async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
 
 fn on_disk(root: &Path) -> Storage {
     Storage::on_disk(Arc::new(FileSystem), root)
+}
+
+/// The only job's storage at the place.
+async fn opened(place: &Path) -> Result<Storage, CliError> {
+    let location = Location::parse(&place.to_string_lossy())?;
+    if let Location::Directory(directory) = &location {
+        return Ok(on_disk(&job_directory(directory)?));
+    }
+    let storage = location.open(Arc::new(FileSystem))?;
+    if record::read(&storage).await?.is_some() {
+        return Ok(storage);
+    }
+    let mut jobs = Vec::new();
+    for entry in storage.list(storage.root()).await? {
+        let name = entry.path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+        let job = location.child(name).open(Arc::new(FileSystem))?;
+        if entry.is_directory && record::read(&job).await?.is_some() {
+            jobs.push(job);
+        }
+    }
+    match jobs.as_slice() {
+        [] => Err(CliError::NoCheckpoints(place.to_path_buf())),
+        [job] => Ok(job.clone()),
+        _ => Err(CliError::SeveralJobs {
+            path: place.to_path_buf(),
+            jobs: jobs.iter().map(|it| it.root().display().to_string()).collect(),
+        }),
+    }
 }
 
 /// The checkpoints that were asked for.

@@ -1,11 +1,11 @@
 //! `seawall config`, and how `seawall run` comes to its settings: its own defaults, a file, flags and `-D`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use seawall::config::quantity::show_duration;
 use seawall::config::{Configuration, Origin};
+use seawall::runtime::storage::{Location, StorageError};
 
 use crate::args::{ConfigArgs, ConfigFlags, Mode};
 use crate::error::CliError;
@@ -18,7 +18,7 @@ const DIRECTORY: &str = "execution.checkpointing.dir";
 /// Where `seawall run` differs from Flink, whose jobs take no checkpoints until they are told to.
 const DEFAULTS: &[(&str, &str)] = &[
     ("execution.checkpointing.interval", "1 s"),
-    (DIRECTORY, "seawall-data"),
+    (DIRECTORY, LOCAL),
     ("restart-strategy.type", "fixed-delay"),
     ("restart-strategy.fixed-delay.attempts", "10"),
 ];
@@ -52,10 +52,15 @@ pub(crate) fn of_run(flags: &ConfigFlags) -> Result<Configuration, CliError> {
     Ok(configuration)
 }
 
+/// What is kept on this machine when checkpoints are elsewhere: each job's lock.
+pub(crate) const LOCAL: &str = "seawall-data";
+
 /// Where jobs keep their checkpoints.
-pub(crate) fn directory(settings: &Engine) -> PathBuf {
-    let directory = settings.directory.as_deref().unwrap_or("seawall-data");
-    PathBuf::from(directory.strip_prefix("file://").unwrap_or(directory))
+///
+/// # Errors
+/// When the address leads nowhere.
+pub(crate) fn location(settings: &Engine) -> Result<Location, StorageError> {
+    Location::parse(settings.directory.as_deref().unwrap_or(LOCAL))
 }
 
 /// The flags that were typed, each with its key.

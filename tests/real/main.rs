@@ -15,4 +15,6 @@ mod full_disk; // no room left, then room again
 mod house; // who may import whom, and what the program contains
 mod readers; // whoever reads the output directory sees committed output only
 mod results; // output equals an independent count
+#[cfg(feature = "s3")]
+mod s3; // checkpoints in an S3 server that the test starts
 mod sigkill; // killed at any moment, the output is the same

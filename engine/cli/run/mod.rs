@@ -59,8 +59,8 @@ pub(crate) fn main(args: &RunArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn run(settings: &Settings) -> Result<Summary, CliError> {
-    let Settings { spec, storage, output, job, .. } = settings;
-    let owner = Owner::new(spec.name, settings.id, storage);
+    let Settings { spec, storage, checkpoints, output, job, .. } = settings;
+    let owner = Owner::new(spec.name, settings.id, checkpoints.root());
     let Cleared { found, is_input_empty } = preflight::check(settings, &owner).await?;
     if let Some(result) = found.result {
         let ended = match result {
@@ -71,7 +71,7 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     }
 
     let held = state::take(storage)?;
-    let taken = match state::find(&settings.checkpoints(), settings.id, job.parallelism).await {
+    let taken = match state::find(checkpoints, settings.id, job.parallelism).await {
         Ok(found) => ownership::take(output, &owner, found.has_checkpoint()),
         Err(error) => Err(error),
     };
@@ -91,7 +91,7 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         metrics: Arc::clone(&metrics),
         observer: Arc::new(progress.clone()),
         control,
-        ..LocalJob::new(Arc::clone(job), settings.id, settings.checkpoints(), &settings.engine)
+        ..LocalJob::new(Arc::clone(job), settings.id, checkpoints.clone(), &settings.engine)
     };
     let mut shown = report::Progress::start(spec.name);
     let ended = {
@@ -106,8 +106,9 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
             })?,
             Either::Right((Either::Left((signal, _)), _)) => Ended::Interrupted { signal },
             Either::Right((Either::Right((tries, _)), _)) => {
-                let cause = state::why_unwritable(storage);
-                return Err(CliError::RecordUnwritable { path: storage.clone(), tries, cause });
+                let cause = checkpoints.last_failure().unwrap_or_default();
+                let path = checkpoints.root().to_path_buf();
+                return Err(CliError::RecordUnwritable { path, tries, cause });
             }
         }
     };

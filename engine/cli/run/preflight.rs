@@ -31,7 +31,7 @@ pub(crate) async fn check(settings: &Settings, owner: &Owner) -> Result<Cleared,
     let Settings { storage, output, .. } = settings;
     check_apart(settings)?;
     state::check_free(storage)?;
-    let found = state::find(&settings.checkpoints(), settings.id, settings.job.parallelism).await?;
+    let found = state::find(&settings.checkpoints, settings.id, settings.job.parallelism).await?;
     ownership::check(output, owner, found.has_checkpoint())?;
     if found.result.is_some() {
         return Ok(Cleared { found, is_input_empty: false }); // Its input may be gone by now.

@@ -1,11 +1,11 @@
 //! What the arguments of `seawall run` mean, checked before anything else happens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall::jobs::{self, JobSpec, Options};
 use seawall::protocol::JobId;
-use seawall::runtime::storage::Storage;
+use seawall::runtime::storage::{Location, Storage};
 use seawall::runtime::tokio_env::FileSystem;
 use seawall::stream::Job;
 
@@ -23,7 +23,10 @@ pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) id: JobId,
     pub(crate) job: Arc<Job>,
+    /// What is kept on this machine: the lock, and the checkpoints unless they are elsewhere.
     pub(crate) storage: PathBuf,
+    /// The job's checkpoints.
+    pub(crate) checkpoints: Storage,
     pub(crate) output: PathBuf,
     /// What the configuration says.
     pub(crate) engine: config::Engine,
@@ -57,21 +60,29 @@ impl Settings {
         if let Some(key_groups) = engine.key_groups {
             job.key_groups = key_groups;
         }
-        let state = config::directory(&engine);
         let id = identity::job_id(spec, &options);
+        let disk = Arc::new(FileSystem);
+        let (storage, checkpoints) = match config::location(&engine)? {
+            Location::Directory(state) => {
+                let storage = identity::state_directory(&state, spec, id);
+                let checkpoints = Storage::on_disk(disk, &storage);
+                (storage, checkpoints)
+            }
+            elsewhere @ (Location::Memory(_) | Location::S3 { .. } | Location::Hdfs { .. }) => {
+                let storage = identity::state_directory(Path::new(config::LOCAL), spec, id);
+                let checkpoints = elsewhere.child(&format!("{}-{id}", spec.name)).open(disk)?;
+                (storage, checkpoints)
+            }
+        };
         Ok(Self {
             spec,
             id,
             job: Arc::new(job),
-            storage: identity::state_directory(&state, spec, id),
+            storage,
+            checkpoints,
             output: options.path("output"),
             options,
             engine,
         })
-    }
-
-    /// Where the job's checkpoints are.
-    pub(crate) fn checkpoints(&self) -> Storage {
-        Storage::on_disk(Arc::new(FileSystem), &self.storage)
     }
 }

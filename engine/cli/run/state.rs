@@ -41,11 +41,14 @@ pub(crate) async fn find(
     id: JobId,
     parallelism: u32,
 ) -> Result<Found, CliError> {
-    let root = storage.root();
-    match fs::metadata(root) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
-        Err(error) => return Err(CliError::io("use state directory", root, HINT)(error)),
+    match storage.directory().map(|root| (root, fs::metadata(root))) {
+        Some((_, Ok(_))) | None => {}
+        Some((_, Err(error))) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Found::default());
+        }
+        Some((root, Err(error))) => {
+            return Err(CliError::io("use state directory", root, HINT)(error));
+        }
     }
     let StoreRecord { retained, result, .. } = record::read_or_fresh(storage, id).await?;
     let newest = retained.last().copied();
@@ -77,17 +80,6 @@ pub(crate) fn check_free(root: &Path) -> Result<(), CliError> {
         Ok(mut file) => lock(root, &mut file),
         Err(_) => Ok(()), // Nobody ever held it, or `take` will meet and name the error.
     }
-}
-
-/// What the disk says to another file in the directory, now that it refuses the record.
-pub(crate) fn why_unwritable(root: &Path) -> String {
-    let path = root.join("probe.tmp");
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![0; 1 << 16])?;
-        file.sync_all()
-    });
-    let _ = fs::remove_file(path);
-    written.map_or_else(|error| error.to_string(), |()| "it can be written again by now".into())
 }
 
 /// The right to use a state directory, for as long as it lives.

@@ -87,7 +87,7 @@ impl Summary {
             restarts: counts.restarts,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             guarantee,
-            state: settings.storage.clone(),
+            state: settings.checkpoints.root().to_path_buf(),
             output: Output::read(&settings.output).unwrap_or_default(),
         }
     }

@@ -180,7 +180,7 @@ impl Reader {
             }
         }
         if let Some((scheme, _)) = settings.directory.as_deref().and_then(|it| it.split_once("://"))
-            && scheme != "file"
+            && !["file", "s3", "s3a", "hdfs", "memory"].contains(&scheme)
         {
             let (_, given) = &self.chosen["execution.checkpointing.dir"];
             problems.push(Problem::Refused {
@@ -188,7 +188,7 @@ impl Reader {
                 value: given.to_string(),
                 origin: given.origin.clone(),
                 why: "Seawall does not have this kind of storage",
-                allowed: "a directory, such as /data/checkpoints or file:///data/checkpoints"
+                allowed: "a directory, file:///data/checkpoints, s3://bucket/prefix, hdfs:// or memory://"
                     .to_owned(),
             });
         }

@@ -208,7 +208,7 @@ pub(super) const KEYS: &[Key] = &[
         "execution.checkpointing.dir",
         Kind::Text,
         None,
-        "Where checkpoints are kept: a directory, or a file:// address. Each job has its own below it.",
+        "Where checkpoints are kept: a directory, or an address with file://, s3://, hdfs:// or memory://. Each job has its own below it.",
         "Settings::directory",
     )
     .aliases(&[old("state.checkpoints.dir"), old("state.backend.fs.checkpointdir")]),
