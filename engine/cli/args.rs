@@ -60,7 +60,7 @@ pub(crate) struct ConfigFlags {
     #[arg(short = 'D', value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
     /// Where jobs keep their checkpoints, one directory for each: a directory, or an address such as
-    /// s3://bucket/prefix [default: seawall-data]
+    /// `s3://bucket/prefix` [default: seawall-data]
     #[arg(long, visible_alias = "checkpoint-dir", value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Time between two checkpoints [default: 1s]
@@ -180,7 +180,7 @@ pub(crate) struct SavepointArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
     /// A job's directory of checkpoints, or a state directory with exactly one job in it; or an address,
-    /// such as s3://bucket/prefix
+    /// such as `s3://bucket/prefix`
     pub(crate) directory: PathBuf,
     /// Only this checkpoint; without it, `show` takes the newest
     #[arg(long, value_name = "ID")]
