@@ -5,12 +5,13 @@
 //!
 //! Deliberately absent: protection of the directory against a second process; whoever calls this owns it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use seawall_config::{Settings, Warning};
 use seawall_env::Observer;
-use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 pub use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::{JobId, WorkerId};
 use seawall_runtime::RuntimeError;
@@ -36,6 +37,10 @@ pub struct LocalJob {
     pub storage: Storage,
     /// When checkpoints are taken.
     pub checkpoint: CheckpointConfig,
+    /// Where live state is.
+    pub state: StateBackend,
+    /// The directory of its scratch files: the system's one for temporary files, unless someone says other.
+    pub scratch: PathBuf,
     /// How failures are answered.
     pub restart: RestartStrategy,
     /// How death is suspected. Within one process a lost connection is noticed at once, so silence only
@@ -58,6 +63,11 @@ impl LocalJob {
             id,
             storage,
             checkpoint: settings.checkpoint.clone(),
+            state: settings.backend,
+            scratch: settings
+                .scratch
+                .clone()
+                .unwrap_or_else(|| std::env::temp_dir().join("seawall")),
             restart: settings.restart.clone(),
             heartbeat: settings.heartbeat.clone(),
             slots: settings.slots.unwrap_or(job.parallelism),
@@ -85,7 +95,7 @@ pub fn warnings(job: &Job, settings: &Settings) -> Vec<Warning> {
 /// When storage is damaged or does not fit the job, or a source cannot list its input.
 pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
     let env = tokio_env::env(Arc::new(InProcessNetwork::new()), local.observer);
-    let mode = local.checkpoint.mode;
+    let (mode, is_incremental) = (local.checkpoint.mode, local.checkpoint.is_incremental);
     let coordinator = CoordinatorConfig {
         address: COORDINATOR.to_owned(),
         storage: local.storage.clone(),
@@ -101,8 +111,11 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         slots: local.slots,
         coordinator: COORDINATOR.to_owned(),
         job: local.job,
+        scratch: local.scratch,
         storage: local.storage,
         mode,
+        state: local.state,
+        is_incremental,
         heartbeat: local.heartbeat,
         metrics: local.metrics,
     };

@@ -18,7 +18,7 @@ use seawall::protocol::record::JobResult;
 use seawall::runtime::control::{Ask, Reply};
 use seawall::runtime::storage::Manifest;
 use seawall::runtime::storage::history::History;
-use seawall::runtime::storage::inspect::{Inventory, Listed};
+use seawall::runtime::storage::inspect::{self, Inventory, Listed};
 use serde_json::{Value, json};
 
 use crate::checkpoint::Verified;
@@ -305,6 +305,7 @@ pub(crate) fn checkpoints(
     if is_json {
         let one = |it: &Listed| {
             json!({ "checkpoint": it.checkpoint.0, "retained": it.is_retained, "bytes": it.bytes(),
+                    "new_bytes": it.new_bytes(),
                     "snapshots": it.manifest.as_ref().map_or(0, |it| it.snapshots.len()),
                     "damage": it.manifest.as_ref().err() })
         };
@@ -329,7 +330,8 @@ pub(crate) fn checkpoints(
 }
 
 fn list_checkpoints(checkpoints: &[Listed]) {
-    let mut table = table(["checkpoint", "status", "snapshots", "bytes", "manifest"]);
+    let titles = ["checkpoint", "status", "snapshots", "bytes", "of them new", "manifest"];
+    let mut table = table(titles);
     for listed in checkpoints {
         let status = if listed.is_retained { "retained" } else { "orphan" };
         let (snapshots, manifest) = match &listed.manifest {
@@ -341,6 +343,7 @@ fn list_checkpoints(checkpoints: &[Listed]) {
             status.to_owned(),
             snapshots.to_string(),
             HumanBytes(listed.bytes()).to_string(),
+            HumanBytes(listed.new_bytes()).to_string(),
             manifest,
         ]);
     }
@@ -359,7 +362,9 @@ pub(crate) fn manifest(root: &Path, manifest: &Manifest, is_json: bool) {
         });
         let snapshots = manifest.snapshots.iter().map(|it| {
             json!({ "operator": name_of(it.subtask.operator), "index": it.subtask.index,
-                    "attempt": it.attempt.0, "bytes": it.bytes,
+                    "attempt": it.attempt.0, "bytes": inspect::full_bytes(it),
+                    "new_bytes": inspect::new_bytes(it, manifest.checkpoint),
+                    "files": 1 + it.shared.len(),
                     "checksum": format!("{:08x}", it.checksum),
                     "figures": figures::row_json(&it.figures) })
         });
@@ -379,13 +384,15 @@ pub(crate) fn manifest(root: &Path, manifest: &Manifest, is_json: bool) {
     }
     print_table(&operators);
     to_stdout("");
-    let titles = ["snapshot of", "attempt", "bytes", "checksum"];
+    let titles = ["snapshot of", "attempt", "bytes", "of them new", "files", "checksum"];
     let mut snapshots = table(titles.into_iter().chain(figures::COLUMNS));
     for it in &manifest.snapshots {
         let file = [
             format!("{}/{}", name_of(it.subtask.operator), it.subtask.index),
             it.attempt.to_string(),
-            it.bytes.to_string(),
+            inspect::full_bytes(it).to_string(),
+            inspect::new_bytes(it, manifest.checkpoint).to_string(),
+            (1 + it.shared.len()).to_string(),
             format!("{:08x}", it.checksum),
         ];
         snapshots.add_row(file.into_iter().chain(figures::row(&it.figures)));

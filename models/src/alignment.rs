@@ -216,7 +216,6 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
             inputs.push_back(Input::SnapshotDurable(*checkpoint));
         }
         Effect::Ack(checkpoint) => node.acked |= 1 << small(*checkpoint),
-        Effect::Run | Effect::Decline(..) | Effect::Note(_) => {}
         Effect::OvertakeOutput(_)
         | Effect::CaptureInput { .. }
         | Effect::EndCapture { .. }
@@ -226,6 +225,7 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
         | Effect::Disarm(_)
         | Effect::TellCompleted(_)
         | Effect::TellAborted(_) => unreachable!("no barrier of this model overtakes"),
+        Effect::Run | Effect::Confirm(_) | Effect::Decline(..) | Effect::Note(_) => {}
         Effect::PreCommit(_) | Effect::Commit(_) | Effect::AbortLingering => {
             unreachable!("no subtask of this model has a sink")
         }

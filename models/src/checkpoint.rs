@@ -260,7 +260,7 @@ impl Checkpoint {
         state.reports.clear();
         state.leader = self.lead(&state.disk);
         let record = state.disk.record.clone();
-        self.feed_coordinator(state, coordinator::Input::Recovered(record));
+        self.feed_coordinator(state, coordinator::Input::Recovered { record, shared: Vec::new() });
     }
 
     /// The record is on the disk now, whether the coordinator knows it or not.
@@ -286,6 +286,8 @@ fn perform_what_nobody_sees(state: &mut State) {
                 coordinator::Effect::Persist { .. }
                 | coordinator::Effect::WriteManifest { .. }
                 | coordinator::Effect::DeleteCheckpoint(_)
+                | coordinator::Effect::DeleteShared(_)
+                | coordinator::Effect::SweepShared { .. }
                 | coordinator::Effect::Send { .. }
                 | coordinator::Effect::Disconnect { .. }
                 | coordinator::Effect::Stop(_),
@@ -304,6 +306,9 @@ fn perform(state: &mut State) {
         }
         coordinator::Effect::WriteManifest { checkpoint, .. } => {
             state.leader.writing_manifests.insert(checkpoint);
+        }
+        coordinator::Effect::DeleteShared(_) | coordinator::Effect::SweepShared { .. } => {
+            unreachable!("no snapshot of this model has shared files")
         }
         coordinator::Effect::DeleteCheckpoint(checkpoint) => {
             state.disk.manifests.remove(&checkpoint);
@@ -480,6 +485,7 @@ fn perform_for_worker(
                 bytes: 0,
                 checksum: 0,
                 figures: SnapshotFigures::default(),
+                shared: Vec::new(),
             };
             report(ToCoordinator::Ack { attempt, checkpoint, snapshot });
         }
@@ -543,7 +549,10 @@ impl Model for Checkpoint {
             ghost: Ghost::default(),
         };
         let record = state.disk.record.clone();
-        self.feed_coordinator(&mut state, coordinator::Input::Recovered(record));
+        self.feed_coordinator(
+            &mut state,
+            coordinator::Input::Recovered { record, shared: Vec::new() },
+        );
         for worker in [1, 2] {
             self.start_process(&mut state, WorkerId(worker));
         }

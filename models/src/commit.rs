@@ -288,6 +288,7 @@ impl Commit {
                 | Effect::Snapshot(_)
                 | Effect::Ack(_)
                 | Effect::Decline(..)
+                | Effect::Confirm(_)
                 | Effect::Run
                 | Effect::ReportEnded
                 | Effect::Finish
@@ -352,6 +353,7 @@ impl Commit {
             | Effect::TellCompleted(_)
             | Effect::TellAborted(_)
             | Effect::ForwardCancelMarker(_)
+            | Effect::Confirm(_)
             | Effect::ReportEnded
             | Effect::Note(_) => {}
         }

@@ -20,7 +20,8 @@ use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_runtime::coordinator::subtask_plans;
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
-use seawall_runtime::storage::{Manifest, Snapshot, layout};
+use seawall_runtime::storage::shared::Run;
+use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
 use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
 use seawall_stream::state::EncodedGroup;
 
@@ -215,7 +216,8 @@ struct Contents {
     finished: Vec<SubtaskId>,
 }
 
-/// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too.
+/// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too. What
+/// is in shared files is added to the keyed state of the snapshot that refers to them.
 fn read(
     disk: &InspectableDisk,
     checkpoint: CheckpointId,
@@ -226,10 +228,20 @@ fn read(
     let mut snapshots = Vec::new();
     for handle in &manifest.snapshots {
         let path = layout::snapshot(root, checkpoint, handle.subtask, handle.attempt);
-        let (snapshot, bytes) = file::<Snapshot>(disk, Kind::Snapshot, &path)?;
+        let (mut snapshot, bytes) = file::<Snapshot>(disk, Kind::Snapshot, &path)?;
         if bytes.len() as u64 != handle.bytes || format::checksum_of(&bytes) != handle.checksum {
             return Err(format!("{} is not the file that the manifest names", path.display()));
         }
+        if snapshot.shared != handle.shared {
+            return Err(format!("{} refers to other files than the manifest", path.display()));
+        }
+        let mut chain = Vec::new();
+        for shared in &handle.shared {
+            let path = layout::state_file(root, shared);
+            let (_, bytes) = file::<Run>(disk, Kind::Shared, &path)?;
+            chain.push(shared::check(&bytes, shared, &path).map_err(|it| it.to_string())?);
+        }
+        snapshot.keyed.extend(shared::merge(&chain)?);
         snapshots.push(snapshot);
     }
     let held = snapshots.iter().map(|it| it.subtask).collect();
@@ -301,6 +313,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
                     .iter()
                     .map(|it| layout::snapshot(root, checkpoint, it.subtask, it.attempt)),
             );
+            owned.extend(manifest.shared().map(|it| layout::state_file(root, it)));
         }
         owned.insert(path);
     }

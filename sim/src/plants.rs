@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use seawall_env::{
-    Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network,
+    Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network, Scratch,
 };
+use seawall_protocol::CheckpointId;
 use seawall_protocol::operator_state::Redistribution;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_stream::batch::Batch;
@@ -21,7 +22,7 @@ use seawall_stream::chain::{
     Chain, EdgePort, Notice, OperatorChain, Outputs, SinkPort, SourceChain,
 };
 use seawall_stream::operator_state::{StateCell, Visit};
-use seawall_stream::state::{EncodedGroup, StateView};
+use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 /// One planted bug.
@@ -112,6 +113,20 @@ const HERE: &[Plant] = &[
         bug: "FLINK-31963: state was not assigned to every subtask on restore",
         violates: "exactly-once-output",
         place: Place::State(|inner| Box::new(Forgetful { inner })),
+    },
+    Plant {
+        name: "newest-changes-are-applied-first",
+        about: "the files of an incremental snapshot are applied in the wrong order",
+        bug: "RisingWave #5169: deltas were applied newest first, so an old value won",
+        violates: "exactly-once-output",
+        place: Place::State(|inner| Box::new(Backward { inner, held: Vec::new() })),
+    },
+    Plant {
+        name: "unconfirmed-snapshot-is-built-upon",
+        about: "a snapshot holds what changed since the last one, confirmed or not",
+        bug: "FLINK-24611: files of checkpoints that were never confirmed were built upon",
+        violates: "exactly-once-state",
+        place: Place::State(|inner| Box::new(Hasty { inner, last: None })),
     },
 ];
 
@@ -206,6 +221,9 @@ impl Disk for Careless {
     }
     async fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.inner.list(path).await
+    }
+    async fn scratch(&self, path: &Path) -> io::Result<Box<dyn Scratch>> {
+        self.inner.scratch(path).await
     }
 }
 
@@ -364,7 +382,7 @@ macro_rules! delegate_outputs {
         }
     )*};
 }
-delegate_outputs!(Lagging, Rereading, Forgetful);
+delegate_outputs!(Lagging, Rereading, Forgetful, Backward, Hasty);
 
 #[async_trait]
 impl SourceChain for Lagging {
@@ -439,8 +457,23 @@ impl OperatorChain for Forgetful {
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
     }
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
-        self.inner.view()
+    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
+        self.inner.view(request)
+    }
+    fn needs_scratch(&self) -> bool {
+        self.inner.needs_scratch()
+    }
+    fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError> {
+        self.inner.open(scratch)
+    }
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        self.inner.apply(changes)
+    }
+    fn track_changes(&mut self, restored: Option<CheckpointId>) {
+        self.inner.track_changes(restored);
+    }
+    fn confirm(&mut self, checkpoint: CheckpointId) {
+        self.inner.confirm(checkpoint);
     }
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
         self.inner.restore(groups.split_last().map_or(groups, |(_, rest)| rest))
@@ -448,6 +481,85 @@ impl OperatorChain for Forgetful {
     fn as_outputs(&mut self) -> &mut dyn Outputs {
         self
     }
+}
+
+/// Delegates all of `OperatorChain` but what the wrapper does otherwise.
+macro_rules! delegate_chain {
+    () => {
+        fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
+            self.inner.on_batch(batch)
+        }
+        fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
+            self.inner.on_end(limit)
+        }
+        fn take_dirty_bytes(&mut self) -> u64 {
+            self.inner.take_dirty_bytes()
+        }
+        fn needs_scratch(&self) -> bool {
+            self.inner.needs_scratch()
+        }
+        fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError> {
+            self.inner.open(scratch)
+        }
+        fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
+            self.inner.restore(groups)
+        }
+        fn as_outputs(&mut self) -> &mut dyn Outputs {
+            self
+        }
+    };
+}
+
+/// Keyed state that applies the last changes first.
+struct Backward {
+    inner: Box<dyn OperatorChain>,
+    held: Vec<Vec<Changes>>,
+}
+
+impl OperatorChain for Backward {
+    delegate_chain!();
+    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
+        self.inner.view(request)
+    }
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        self.held.push(changes.to_vec());
+        Ok(())
+    }
+    fn track_changes(&mut self, restored: Option<CheckpointId>) {
+        for changes in std::mem::take(&mut self.held).into_iter().rev() {
+            self.inner.apply(&changes).expect("they are in order, only not in this one");
+        }
+        self.inner.track_changes(restored);
+    }
+    fn confirm(&mut self, checkpoint: CheckpointId) {
+        self.inner.confirm(checkpoint);
+    }
+}
+
+/// Keyed state that takes its last snapshot for the confirmed one.
+struct Hasty {
+    inner: Box<dyn OperatorChain>,
+    last: Option<CheckpointId>,
+}
+
+impl OperatorChain for Hasty {
+    delegate_chain!();
+    fn view(&mut self, mut request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
+        if request.since.is_some() {
+            request.since = self.last.or(request.since);
+        }
+        let view = self.inner.view(request)?;
+        self.inner.confirm(request.checkpoint);
+        self.last = Some(request.checkpoint);
+        Ok(view)
+    }
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        self.inner.apply(changes)
+    }
+    fn track_changes(&mut self, restored: Option<CheckpointId>) {
+        self.inner.track_changes(restored);
+    }
+    fn confirm(&mut self, _: CheckpointId) {}
 }
 
 #[cfg(test)]

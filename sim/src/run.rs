@@ -35,7 +35,7 @@ use crate::report;
 use crate::scenario::{Claim, Fault, Node, Scenario};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
-use crate::workload::{self, OUTPUT, Prepared, STORAGE};
+use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE};
 use crate::world::{Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
@@ -309,6 +309,9 @@ impl Process {
             job: self.job(),
             storage: Storage::on_disk(Arc::clone(&env.disk), STORAGE),
             mode: self.scenario.checkpoint.mode,
+            state: self.scenario.state,
+            scratch: SCRATCH.into(),
+            is_incremental: self.scenario.checkpoint.is_incremental,
             heartbeat: self.scenario.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -18,6 +18,8 @@ use crate::world::{InspectableDisk, Stream};
 
 /// Where checkpoints are.
 pub const STORAGE: &str = "/checkpoints";
+/// Where scratch files are.
+pub const SCRATCH: &str = "/scratch";
 /// Where output appears.
 pub const OUTPUT: &str = "/output";
 /// Where input files are.

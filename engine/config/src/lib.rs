@@ -39,5 +39,5 @@ mod value; // the kinds of values
 pub use configuration::{Configuration, Given, Origin};
 pub use document::markdown;
 pub use problem::{ConfigError, Problem, Warning};
-pub use settings::{Settings, StateBackend};
+pub use settings::Settings;
 pub use value::{Choice, Kind, Value};

@@ -1,8 +1,9 @@
 //! What a configuration means: typed settings, validated together.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 
 use crate::configuration::Configuration;
 use crate::problem::{ConfigError, Warning};
@@ -22,8 +23,10 @@ pub struct Settings {
     pub restart: RestartStrategy,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
-    /// The structure that holds live state.
+    /// Where live state is.
     pub backend: StateBackend,
+    /// The directory of the scratch files of state on disk, when it was given.
+    pub scratch: Option<PathBuf>,
     /// Where checkpoints are kept, as it was given.
     pub directory: Option<String>,
     /// Slots of a worker, when they were given.
@@ -32,14 +35,6 @@ pub struct Settings {
     pub key_groups: Option<u32>,
     /// What is understood, and should be looked at.
     pub warnings: Vec<Warning>,
-}
-
-/// The structure that holds live state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum StateBackend {
-    /// A hash table in memory.
-    #[default]
-    Heap,
 }
 
 impl Settings {

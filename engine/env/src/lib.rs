@@ -207,6 +207,42 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `NotFound` and others.
     async fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Opens an empty scratch file, creating the parents of `path` where they are missing. The path says
+    /// on which disk it is and is shown in errors; nobody finds the file there.
+    ///
+    /// # Errors
+    /// As the file system says.
+    async fn scratch(&self, path: &Path) -> io::Result<Box<dyn Scratch>>;
+}
+
+/// A file for what may be lost: it has no name, and is gone with its handle, its process or the power.
+///
+/// Reads and writes may be anywhere in it and do not await, as the stores that use it do not. The time
+/// they should have taken is a debt; whoever uses the file pays it at its next suspension point.
+#[async_trait]
+pub trait Scratch: Send + Sync {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn length(&self) -> io::Result<u64>;
+    /// Cuts or extends the file; what is new is zero.
+    ///
+    /// # Errors
+    /// `StorageFull` and others.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Fills `into` from `position`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` behind the end, and others.
+    fn read_at(&self, position: u64, into: &mut [u8]) -> io::Result<()>;
+    /// Writes all of `bytes` at `position`, extending the file where needed.
+    ///
+    /// # Errors
+    /// `StorageFull` and others; a part may have been written.
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Waits for the time that the calls so far have not taken.
+    async fn settle(&self);
 }
 
 /// One name in a directory.

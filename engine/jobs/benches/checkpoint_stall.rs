@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use seawall_env::{Observer, Reaction};
+use seawall_env::{Observer, Reaction, Scratch};
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::event::Event;
 use seawall_protocol::record::JobResult;
-use seawall_protocol::{JobId, WorkerId};
+use seawall_protocol::{CheckpointId, JobId, WorkerId};
 use seawall_runtime::connectors::file_sink::FileSink;
 use seawall_runtime::connectors::generator::GeneratorSource;
 use seawall_runtime::control::Control;
@@ -34,7 +34,7 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_stream::batch::Batch;
 use seawall_stream::chain::{Chain, EdgePort, Notice, OperatorChain, Outputs, SinkPort};
 use seawall_stream::operator_state::Visit;
-use seawall_stream::state::{EncodedGroup, StateView};
+use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess, Progress, StreamError};
 
 const KEYS: u64 = 1_000_000;
@@ -192,14 +192,29 @@ impl OperatorChain for Timed {
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
     }
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
+    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
         let began = Instant::now();
-        let view = self.inner.view();
+        let view = self.inner.view(request);
         self.log.views.lock().expect("nobody panics").push(began.elapsed());
         view
     }
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
         self.inner.restore(groups)
+    }
+    fn needs_scratch(&self) -> bool {
+        self.inner.needs_scratch()
+    }
+    fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError> {
+        self.inner.open(scratch)
+    }
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        self.inner.apply(changes)
+    }
+    fn track_changes(&mut self, restored: Option<CheckpointId>) {
+        self.inner.track_changes(restored);
+    }
+    fn confirm(&mut self, checkpoint: CheckpointId) {
+        self.inner.confirm(checkpoint);
     }
     fn as_outputs(&mut self) -> &mut dyn Outputs {
         self
@@ -279,6 +294,9 @@ async fn process(job: Job, interval: Option<Duration>, storage: &Path, log: &Arc
         job: Arc::clone(&job),
         storage: Storage::on_disk(Arc::clone(&env.disk), storage),
         mode: seawall_protocol::config::CheckpointMode::ExactlyOnce,
+        state: seawall_protocol::config::StateBackend::Heap,
+        scratch: std::env::temp_dir(),
+        is_incremental: false,
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

@@ -110,6 +110,9 @@ async fn process(
         job: Arc::clone(&job),
         storage: Storage::on_disk(Arc::clone(&env.disk), storage),
         mode: seawall_protocol::config::CheckpointMode::ExactlyOnce,
+        state: seawall_protocol::config::StateBackend::Heap,
+        scratch: storage.join("scratch"),
+        is_incremental: false,
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

@@ -51,6 +51,19 @@ pub struct CheckpointConfig {
     pub is_taken_after_finish: bool,
 }
 
+/// Where the live state of a subtask is (Flink's `state.backend.type`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StateBackend {
+    /// In memory.
+    #[default]
+    Heap,
+    /// In a scratch file, with a cache in front.
+    Disk {
+        /// Memory of each subtask, about.
+        cache_bytes: u64,
+    },
+}
+
 /// How several conditions of a trigger are combined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TriggerCombination {

@@ -18,6 +18,10 @@ pub const RETAINED_MAX: u32 = 64;
 pub const PENDING_TRANSACTIONS_MAX: usize = 1024;
 /// Snapshots one subtask may have in the background at once, those of aborted checkpoints included.
 pub const SNAPSHOTS_WRITING_MAX: usize = 2 * PENDING_CHECKPOINTS_MAX;
+/// Changes a snapshot's chain of shared files may consist of; with more the next snapshot is full.
+pub const DELTA_FILES_MAX: usize = 16;
+/// How large a shared file becomes before the next one begins, about; what a restore holds in memory.
+pub const SHARED_FILE_BYTES: usize = 4 << 20;
 /// How often one commit is tried again before the attempt fails (K8).
 pub const COMMIT_RETRIES_MAX: u32 = 3;
 /// Failures remembered by the failure-rate restart strategy.

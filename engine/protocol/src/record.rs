@@ -6,6 +6,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, CheckpointId, FencingToken, JobId, SubtaskId};
+use crate::shared_files::SharedFile;
 
 /// The job's durable facts. Replaced as a whole, atomically; a reader sees the old one or the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct SnapshotHandle {
     pub checksum: u32,
     /// How long it took and how much it is, for people. No decision depends on it.
     pub figures: SnapshotFigures,
+    /// The shared files that hold its keyed state, in the order in which a restore reads them (I).
+    pub shared: Vec<SharedFile>,
 }
 
 /// How long one subtask's part of a checkpoint took, phase by phase, and how much it wrote. The phases

@@ -215,6 +215,9 @@ pub enum Effect {
     TellCompleted(CheckpointId),
     /// Tell the operators that the checkpoint was given up. A later one may contain what it contained (K7).
     TellAborted(CheckpointId),
+    /// The checkpoint is completed: a later snapshot may refer to its shared files instead of writing them
+    /// again (I6). Older ones are confirmed with it.
+    Confirm(CheckpointId),
     /// Make the transaction visible. Answered by `Committed` or `CommitFailed`.
     Commit(CheckpointId),
     /// Remove transactions of this sink subtask that are in no restored snapshot (K5).
@@ -530,6 +533,7 @@ impl Subtask {
             stale(format!("completion of {checkpoint}, which has no snapshot here"), effects);
             return;
         }
+        effects.push(Effect::Confirm(checkpoint));
         if self.tells() {
             effects.push(Effect::TellCompleted(checkpoint));
         }

@@ -21,6 +21,11 @@ use seawall_protocol::{
 
 const WORKERS: [WorkerId; 3] = [WorkerId(1), WorkerId(2), WorkerId(3)];
 
+/// A store that holds `record`, whose checkpoints have no shared files.
+fn recovered(record: StoreRecord) -> Input {
+    Input::Recovered { record, shared: Vec::new() }
+}
+
 fn plan() -> JobPlan {
     let subtask = |operator, index| SubtaskPlan {
         subtask: SubtaskId::new(operator, index),
@@ -125,7 +130,7 @@ impl World {
             deleted: BTreeSet::new(),
             notes: Vec::new(),
         };
-        world.input(Input::Recovered(world.register.clone()));
+        world.input(recovered(world.register.clone()));
         world
     }
 
@@ -157,6 +162,9 @@ impl World {
                 }
                 self.deleted.insert(*checkpoint);
                 assert!(self.deleting.insert(*checkpoint), "{checkpoint} is being deleted");
+            }
+            Effect::DeleteShared(_) | Effect::SweepShared { .. } => {
+                panic!("{effect:?} in a world without shared files")
             }
             Effect::Arm(timer, delay) => {
                 assert!(delay.least <= delay.most, "{delay:?}");
@@ -383,7 +391,7 @@ impl World {
                 self.coordinator = Coordinator::new(self.plan.clone());
                 let found = self.register.clone();
                 self.completed.extend(found.retained.iter().copied());
-                self.input(Input::Recovered(found));
+                self.input(recovered(found));
             }
             Action::Garbage(input) => {
                 let before = self.register.clone();
@@ -542,6 +550,7 @@ fn ack(attempt: AttemptId, checkpoint: CheckpointId) -> ToCoordinator {
         bytes: 10,
         checksum: 1,
         figures: SnapshotFigures::default(),
+        shared: Vec::new(),
     };
     ToCoordinator::Ack { attempt, checkpoint, snapshot }
 }
@@ -595,7 +604,7 @@ fn garbage() -> impl Strategy<Value = Input> {
         (1_000..1_003_u64).prop_map(|it| Input::ManifestFailed(CheckpointId(it))),
         (1_000..1_003_u64).prop_map(|it| Input::Deleted(CheckpointId(it))),
         any_timer().prop_map(Input::Timer),
-        Just(Input::Recovered(StoreRecord::fresh(JobId(1)))),
+        Just(recovered(StoreRecord::fresh(JobId(1)))),
     ]
 }
 
@@ -674,7 +683,7 @@ proptest! {
         };
         let mut coordinator = Coordinator::new(plan);
         let mut effects = Vec::new();
-        coordinator.handle(Input::Recovered(StoreRecord::fresh(JobId(1))), &mut effects);
+        coordinator.handle(recovered(StoreRecord::fresh(JobId(1))), &mut effects);
         for input in inputs {
             effects.clear();
             coordinator.handle(input, &mut effects);
@@ -742,6 +751,8 @@ fn words(effects: &[Effect]) -> Vec<String> {
             Effect::Persist { .. } => "persist".to_string(),
             Effect::WriteManifest { checkpoint, .. } => format!("write-manifest {checkpoint}"),
             Effect::DeleteCheckpoint(checkpoint) => format!("delete {checkpoint}"),
+            Effect::DeleteShared(files) => format!("delete-shared {}", files.len()),
+            Effect::SweepShared { below, .. } => format!("sweep-shared below {below}"),
             Effect::Arm(timer, _) => format!("arm {timer:?}"),
             Effect::Disarm(timer) => format!("disarm {timer:?}"),
             Effect::Send { worker, message, .. } => {
@@ -834,7 +845,7 @@ fn running_with(plan: JobPlan) -> Script {
 /// Every subtask but the source is ready.
 fn deployed_with(plan: JobPlan) -> Script {
     let mut script = Script::new(plan);
-    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.check(recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
     script.says(1, register(1), &["arm WorkerSilent(WorkerId(1))"]);
     script.persisted(&[
         "coordinator-started",
@@ -1046,7 +1057,7 @@ fn a_job_with_a_result_never_runs_again() {
     let retained = vec![CheckpointId(4)];
     let next_checkpoint = CheckpointId(5);
     let found = StoreRecord { result, retained, next_checkpoint, ..StoreRecord::fresh(JobId(1)) };
-    script.check(Input::Recovered(found.clone()), &["stop Result(Finished)"]);
+    script.check(recovered(found.clone()), &["stop Result(Finished)"]);
     script.check(Input::Timer(Timer::Heartbeat), &["stale-input"]);
     // Whoever cleans up behind it must not take the last checkpoint for an orphan.
     assert_eq!(script.coordinator.durable(), &found);
@@ -1198,7 +1209,7 @@ fn the_next_checkpoint_waits_until_enough_of_the_old_ones_are_deleted() {
     let retained = vec![CheckpointId(4)];
     let found =
         StoreRecord { retained, next_checkpoint: CheckpointId(5), ..StoreRecord::fresh(JobId(1)) };
-    script.check(Input::Recovered(found), &["persist"]);
+    script.check(recovered(found), &["persist"]);
     script.persisted(&[
         "coordinator-started",
         "delete 1",
@@ -1268,7 +1279,7 @@ fn a_cancelled_job_stops_its_subtasks_then_stores_that_and_then_deletes_what_it_
 #[test]
 fn a_job_that_does_not_run_is_cancelled_at_once() {
     let mut script = Script::new(two_workers());
-    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.check(recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
     script.check(request(1, Request::Cancel), &["cancel-requested"]);
     script.persisted(&["coordinator-started", "arm Heartbeat", "persist"]);
     script.check(request(2, Request::Cancel), &[]);
@@ -1284,7 +1295,7 @@ fn a_job_that_does_not_run_is_cancelled_at_once() {
 #[test]
 fn an_attempt_whose_number_is_being_written_when_the_job_is_cancelled_is_never_deployed() {
     let mut script = Script::new(two_workers());
-    script.check(Input::Recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
+    script.check(recovered(StoreRecord::fresh(JobId(1))), &["persist"]);
     script.says(1, register(1), &["arm WorkerSilent(WorkerId(1))"]);
     script.says(2, register(2), &["arm WorkerSilent(WorkerId(2))"]);
     script.persisted(&[
@@ -1337,7 +1348,7 @@ fn a_retained_checkpoint_grows_old_from_its_completion_and_again_under_the_next_
         ..StoreRecord::fresh(JobId(1))
     };
     let mut script = Script::new(plan);
-    script.check(Input::Recovered(found), &["persist"]);
+    script.check(recovered(found), &["persist"]);
     script.persisted(&[
         "coordinator-started",
         "arm RetainedExpires(CheckpointId(1))",

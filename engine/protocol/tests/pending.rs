@@ -24,6 +24,7 @@ fn snapshot(by: AttemptId) -> SnapshotHandle {
         bytes: 1,
         checksum: 2,
         figures: SnapshotFigures::default(),
+        shared: Vec::new(),
     }
 }
 

@@ -118,6 +118,7 @@ fn show(effect: &Effect) -> String {
         Effect::Snapshot(barrier) => format!("snapshot {}", barrier.checkpoint),
         Effect::Ack(checkpoint) => format!("ack {checkpoint}"),
         Effect::Decline(checkpoint, reason) => format!("decline {checkpoint} {reason:?}"),
+        Effect::Confirm(checkpoint) => format!("confirm {checkpoint}"),
         Effect::Commit(checkpoint) => format!("commit {checkpoint}"),
         Effect::AbortLingering => "abort-lingering".into(),
         Effect::Run => "run".into(),
@@ -143,19 +144,35 @@ fn answer(subtask: &mut Subtask, input: Input) -> Vec<Effect> {
     effects
 }
 
-/// Plays the inputs. Of the notes only stale inputs are shown, as `(stale-input)`; the others have their
-/// own test.
+/// Plays the inputs. Of the notes only stale inputs are shown, as `(stale-input)`; the others, and
+/// confirmations, have their own test.
 fn check(plan: Plan, transcript: &[(Input, &str)]) {
     let mut subtask = Subtask::new(plan);
     for (index, (input, expected)) in transcript.iter().enumerate() {
         let effects = answer(&mut subtask, input.clone());
         let shown: Vec<_> = effects
             .iter()
+            .filter(|it| !matches!(it, Effect::Confirm(_)))
             .filter(|it| !matches!(it, Effect::Note(event) if event.name() != "stale-input"))
             .map(show)
             .collect();
         assert_eq!(shown.join(", "), *expected, "step {index}: {input}");
     }
+}
+
+// Rules: I6
+#[test]
+fn only_a_completed_checkpoint_with_a_snapshot_here_is_confirmed() {
+    let mut subtask = Subtask::new(restored(plan(0, false), 3, &[]));
+    let mut confirmed = |input| {
+        let effects = answer(&mut subtask, input);
+        effects.into_iter().filter(|it| matches!(it, Effect::Confirm(_))).collect::<Vec<_>>()
+    };
+    assert_eq!(confirmed(Input::Start), []);
+    assert_eq!(confirmed(trigger(5)), []);
+    assert_eq!(confirmed(durable(5)), [], "durable is not completed");
+    assert_eq!(confirmed(completed(6)), [], "it has no snapshot here");
+    assert_eq!(confirmed(completed(5)), [Effect::Confirm(CheckpointId(5))]);
 }
 
 #[test]
@@ -714,6 +731,12 @@ impl Judge {
             | Effect::DiscardSnapshot(_)
             | Effect::Arm(..)
             | Effect::Disarm(_) => panic!("an aligned barrier overtakes nothing: {effect:?}"),
+            Effect::Confirm(confirmed) => {
+                let is_it = |it: &CheckpointId| it == confirmed;
+                let is_told =
+                    matches!(input, Input::Completed { checkpoint, .. } if is_it(checkpoint));
+                assert!(is_told, "{confirmed} is confirmed by {input} (I6)");
+            }
             Effect::TellCompleted(checkpoint) => assert!(self.snapshots.contains(checkpoint)),
             Effect::TellAborted(_)
             | Effect::Decline(..)
@@ -801,6 +824,7 @@ impl Driver {
                 | Effect::ForwardBarrier(_)
                 | Effect::ForwardCancelMarker(_)
                 | Effect::PreCommit(_)
+                | Effect::Confirm(_)
                 | Effect::Decline(..)
                 | Effect::AbortLingering
                 | Effect::Run

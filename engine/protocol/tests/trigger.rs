@@ -83,6 +83,8 @@ impl Timeline {
                 Effect::Persist { .. }
                 | Effect::WriteManifest { .. }
                 | Effect::DeleteCheckpoint(_)
+                | Effect::DeleteShared(_)
+                | Effect::SweepShared { .. }
                 | Effect::Send { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Answer { .. }

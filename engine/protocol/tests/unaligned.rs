@@ -95,7 +95,7 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::Arm(Timer::AlignmentTimeout(checkpoint), _) => format!("arm {checkpoint}"),
         Effect::Disarm(Timer::AlignmentTimeout(checkpoint)) => format!("disarm {checkpoint}"),
         Effect::Note(event) if event.name() == "stale-input" => "(stale-input)".into(),
-        Effect::Note(_) | Effect::Run | Effect::AbortLingering => return None,
+        Effect::Note(_) | Effect::Run | Effect::Confirm(_) | Effect::AbortLingering => return None,
         Effect::Commit(_)
         | Effect::TellCompleted(_)
         | Effect::TellAborted(_)
@@ -627,6 +627,7 @@ impl World {
                 assert!(self.armed.remove(&checkpoint.0));
             }
             Effect::ForwardCancelMarker(_)
+            | Effect::Confirm(_)
             | Effect::Decline(..)
             | Effect::Run
             | Effect::Note(_) => {}
@@ -843,6 +844,7 @@ proptest! {
                     | Effect::OvertakeOutput(_)
                     | Effect::ForwardCancelMarker(_)
                     | Effect::PreCommit(_)
+                    | Effect::Confirm(_)
                     | Effect::Decline(..)
                     | Effect::Commit(_)
                     | Effect::TellCompleted(_)

@@ -73,6 +73,7 @@ pub async fn disk(env: &Env, directory: &Path) {
     files(env, directory).await;
     names(env, directory).await;
     refusals(env, directory).await;
+    scratch(env, directory).await;
 }
 
 async fn files(env: &Env, directory: &Path) {
@@ -173,6 +174,35 @@ async fn refusals(env: &Env, directory: &Path) {
     assert_eq!(kind(disk.remove_directory(&full).await), ErrorKind::DirectoryNotEmpty, "not empty");
     disk.remove(&full.join("file")).await.expect("remove");
     disk.remove_directory(&full).await.expect("remove directory");
+}
+
+/// A scratch file has random access and no name.
+async fn scratch(env: &Env, directory: &Path) {
+    let path = directory.join("scratch/file");
+    let file = env.disk.scratch(&path).await.expect("open a scratch file");
+    let other = env.disk.scratch(&path).await.expect("open another one at the same path");
+    assert_eq!(file.length().expect("length"), 0, "length of a new scratch file");
+    file.write_at(0, b"seawall").expect("write");
+    file.write_at(3, b"WALL and more").expect("write over and behind the end");
+    assert_eq!(file.length().expect("length"), 16, "length after writing");
+    let read = |position, length| {
+        let mut into = vec![1; length];
+        file.read_at(position, &mut into).map(|()| into)
+    };
+    assert_eq!(read(0, 16).expect("read"), b"seaWALL and more", "reads what was written");
+    let end = read(10, 7).expect_err("a read beyond the end must be refused");
+    assert_eq!(end.kind(), ErrorKind::UnexpectedEof, "a read beyond the end");
+    file.set_length(4).expect("cut");
+    file.set_length(6).expect("extend");
+    assert_eq!(read(0, 6).expect("read"), b"seaW\0\0", "what is new is zero");
+    file.write_at(8, b"x").expect("write behind the end");
+    assert_eq!(read(4, 5).expect("read"), b"\0\0\0\0x", "a gap is zero");
+    file.settle().await;
+    assert_eq!(other.length().expect("length"), 0, "two scratch files share nothing");
+    let listed = env.disk.list(&directory.join("scratch")).await.expect("list");
+    assert_eq!(listed, [], "a scratch file has no name");
+    drop((file, other));
+    env.disk.remove_directory(&directory.join("scratch")).await.expect("nothing is left in it");
 }
 
 async fn create(env: &Env, path: &Path) -> Box<dyn File> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_env::{Connection, Env, FrameReceiver, Listener};
-use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::coordinator::{
     Answer, Coordinator, Delay, Effect, Input, JobPlan, Outcome, Request, RequestId, Timer,
@@ -23,6 +23,7 @@ use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{ToCoordinator, ToWorker};
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
+use seawall_protocol::shared_files::RetainedFiles;
 use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
 use seawall_stream::chain::Place;
@@ -32,7 +33,8 @@ use crate::error::RuntimeError;
 use crate::historian::Historian;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::storage::{
-    Manifest, OperatorInfo, Storage, StorageError, history, inspect, manifest, record, splits,
+    Manifest, OperatorInfo, Storage, StorageError, history, inspect, manifest, record, shared,
+    splits,
 };
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
@@ -68,7 +70,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let entropy = Arc::clone(&env.entropy);
     let storage = config.storage.for_leader(|| entropy.next_u64());
     let config = CoordinatorConfig { storage: storage.clone(), ..config };
-    let record = recover(&env, &config).await?;
+    let (record, shared) = recover(&env, &config).await?;
     let address = &config.address;
     let listener =
         env.network.listen(address).await.map_err(RuntimeError::network("listen at", address))?;
@@ -84,7 +86,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     // One that cannot be read is begun anew, and says since when it counts.
     let found = history::read(&storage).await.ok().flatten();
     let historian = Historian::new(&config.job, found, &record);
-    events.push(Happening::Input(Input::Recovered(record)));
+    events.push(Happening::Input(Input::Recovered { record, shared }));
     let mut shell = Shell {
         env,
         config,
@@ -106,6 +108,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     // names; then it is left to the next start, which reads the record (H3).
     if !shell.core.is_in_doubt() {
         inspect::remove_orphans(&storage, shell.core.durable()).await;
+        inspect::remove_shared_orphans(&storage, shell.core.durable()).await;
     }
     Ok(outcome)
 }
@@ -135,7 +138,8 @@ pub fn subtask_plans(job: &Job) -> Vec<SubtaskPlan> {
 
 /// Asks a chain, which nobody runs, for its states.
 fn has_union_state(operator: &seawall_stream::job::Operator, job: &Job) -> bool {
-    let place = Place { parallelism: job.parallelism, index: 0, key_groups: job.key_groups };
+    let state = StateBackend::Heap;
+    let place = Place { parallelism: job.parallelism, index: 0, key_groups: job.key_groups, state };
     let mut has_union_state = false;
     let visited = (operator.build)(place).outputs().states(&mut |_, state| {
         has_union_state |= state.redistribution() == Redistribution::Union;
@@ -155,14 +159,16 @@ fn plan(config: &CoordinatorConfig) -> JobPlan {
 }
 
 /// Reads the record, refuses what does not fit, and makes sure that the splits are listed.
-async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, RuntimeError> {
+async fn recover(
+    env: &Env,
+    config: &CoordinatorConfig,
+) -> Result<(StoreRecord, Vec<RetainedFiles>), RuntimeError> {
     let storage = &config.storage;
     storage.prepare().await?;
     let record = record::read_or_fresh(storage, config.id).await?;
-    match record.retained.last() {
-        Some(&newest) => {
-            // Damage is an error, never a reason to fall back to an older checkpoint (P4).
-            let manifest = manifest::read(storage, newest).await?;
+    let manifests = inspect::retained(storage, &record).await?;
+    match manifests.last() {
+        Some(manifest) => {
             let operators = operators_of(&config.job);
             manifest.check_compatible(storage.root(), config.id, &config.job.name, &operators)?;
             manifest.check_finished(storage, &subtask_plans(&config.job)).await?;
@@ -179,7 +185,7 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<StoreRecord, R
         }
     }
     inspect::remove_orphans(storage, &record).await;
-    Ok(record)
+    Ok((record, manifests.iter().map(inspect::shared_of).collect()))
 }
 
 /// Frames that wait for one worker; beyond that it counts as one that does not receive.
@@ -206,6 +212,8 @@ enum Happening {
 /// What a write or deletion led to.
 enum Written {
     Input(Input),
+    /// Nobody waits for it.
+    Nothing,
     /// A newer leader wrote the record.
     Deposed(StorageError),
 }
@@ -316,6 +324,7 @@ impl Shell {
                 self.storing -= 1;
                 match answer {
                     Written::Input(input) => Some(input),
+                    Written::Nothing => None,
                     Written::Deposed(error) => {
                         self.deposed = Some(error);
                         None
@@ -413,6 +422,15 @@ impl Shell {
                 // What stays is removed at the next start (H6).
                 let _ = inspect::delete(&storage, checkpoint).await;
                 Written::Input(Input::Deleted(checkpoint))
+            }),
+            Effect::DeleteShared(files) => self.answer_later(|storage| async move {
+                // What stays is swept at the next deployment or start (H6).
+                let _ = shared::delete(&storage, &files).await;
+                Written::Nothing
+            }),
+            Effect::SweepShared { below, keep } => self.answer_later(|storage| async move {
+                shared::sweep(&storage, Some(below), &keep).await;
+                Written::Nothing
             }),
             Effect::Arm(timer, delay) => {
                 let duration = self.draw(delay);

@@ -129,6 +129,7 @@ mod tests {
             is_ended: false,
             splits: Vec::new(),
             keyed: Vec::new(),
+            shared: Vec::new(),
             transactions: Vec::new(),
             operator_states: gather(&mut two).expect("numbers have an encoding"),
         }

@@ -12,13 +12,14 @@
 //! an end, an order or an answer of the storage arrives; its effects are performed in order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use seawall_env::Env;
-use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::config::{CheckpointMode, StateBackend};
 use seawall_protocol::event::Event;
-use seawall_protocol::message::ToCoordinator;
+use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
@@ -31,8 +32,9 @@ use crate::figures::Watches;
 use crate::metrics::Metrics;
 use crate::operator_state;
 use crate::progress::ProgressCounter;
+use crate::state_files::{self, StateFiles};
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
-use crate::storage::{Storage, manifest, splits};
+use crate::storage::{Storage, inspect, manifest, splits};
 use crate::wire::Outgoing;
 
 /// Records a source emits before it looks at its orders again.
@@ -58,6 +60,12 @@ pub struct Launch {
     pub storage: Storage,
     /// How barriers are handled.
     pub mode: CheckpointMode,
+    /// Where live state is.
+    pub state: StateBackend,
+    /// Where scratch files are, on a disk of this machine.
+    pub scratch: PathBuf,
+    /// Snapshots may refer to files of confirmed checkpoints (I).
+    pub is_incremental: bool,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What the triggers of the coordinator depend on.
@@ -76,18 +84,26 @@ pub trait Connect: Send + Sync {
 }
 
 /// Why an attempt ends early.
-struct Failure {
+pub(crate) struct Failure {
     cause: String,
     is_fatal: bool,
 }
 
 impl Failure {
-    fn retryable(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
+    pub(crate) fn retryable(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
         Self { cause: cause.into().to_string(), is_fatal: false }
     }
 
     fn fatal(cause: impl Into<Box<dyn std::error::Error>>) -> Self {
         Self { cause: cause.into().to_string(), is_fatal: true }
+    }
+}
+
+/// The store of live state is scratch and may work the next time; its bytes will not change.
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        let is_fatal = !matches!(error, StreamError::Store { .. });
+        Self { cause: error.to_string(), is_fatal }
     }
 }
 
@@ -151,6 +167,8 @@ struct Driver {
     transactions: BTreeMap<CheckpointId, Vec<u8>>,
     /// Durable snapshots that were not acked yet.
     handles: BTreeMap<CheckpointId, SnapshotHandle>,
+    /// Scratch and shared files of live state.
+    files: StateFiles,
     /// Inputs that effects gave rise to.
     inputs: VecDeque<Input>,
     /// Channels that have not delivered `End`.
@@ -193,6 +211,7 @@ impl Driver {
             parallelism: launch.job.parallelism,
             index: subtask.index,
             key_groups: launch.job.key_groups,
+            state: launch.state,
         };
         let mut chain = (operator.build)(place);
         let is_shared = operator_state::is_shared(chain.outputs()).map_err(Failure::fatal)?;
@@ -211,6 +230,7 @@ impl Driver {
         let own = snapshots.iter().position(|it| it.subtask == subtask);
         let mut snapshot = own.map(|it| snapshots.swap_remove(it));
         let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
+        let mut files = StateFiles::default();
         match &mut chain {
             Chain::Source(source) => {
                 let splits = match &snapshot {
@@ -220,11 +240,15 @@ impl Driver {
                 source.open(&launch.env, &splits).await?;
             }
             Chain::Operator(operator) => {
+                files = StateFiles::open(&launch, operator.as_mut()).await?;
+                let mut chain = Vec::new();
                 if let Some(snapshot) = &mut snapshot {
                     let keyed = std::mem::take(&mut snapshot.keyed);
                     let groups: Vec<_> = keyed.into_iter().map(encoded_group).collect();
-                    operator.restore(&groups).map_err(Failure::fatal)?;
+                    operator.restore(&groups)?;
+                    chain = std::mem::take(&mut snapshot.shared);
                 }
+                files.restore(&launch, operator.as_mut(), chain).await?;
             }
         }
         if let Some(sink) = chain.outputs().sink() {
@@ -264,6 +288,7 @@ impl Driver {
             outgoing: BTreeMap::new(),
             transactions,
             handles: BTreeMap::new(),
+            files,
             inputs: VecDeque::new(),
             life: Life::Restoring,
             lost_output: None,
@@ -384,6 +409,7 @@ impl Driver {
                 operator.on_batch(batch).map_err(Failure::retryable)?;
                 let dirty_bytes = operator.take_dirty_bytes();
                 self.report(self.launch.progress.add(0, dirty_bytes));
+                self.files.settle().await;
                 self.send_ready().await?;
                 self.flush_sink().await
             }
@@ -411,6 +437,7 @@ impl Driver {
             if self.is_ended {
                 self.chain.outputs().tell(Notice::Ended);
             }
+            self.files.settle().await;
             self.send_ready().await?;
             self.flush_sink().await?;
         }
@@ -437,7 +464,9 @@ impl Driver {
                 self.feed_core(Input::Aborted(checkpoint)).await
             }
             SubtaskOrder::SnapshotDurable(checkpoint, handle) => {
-                let (attempt, bytes) = (self.launch.attempt, handle.bytes);
+                let attempt = self.launch.attempt;
+                let bytes = inspect::new_bytes(&handle, checkpoint);
+                self.files.on_durable(checkpoint, handle.shared.clone());
                 self.handles.insert(checkpoint, handle);
                 self.launch.env.emit(Event::SnapshotWritten { attempt, checkpoint, bytes }).await;
                 self.feed_core(Input::SnapshotDurable(checkpoint)).await
@@ -519,7 +548,7 @@ impl Driver {
                 }
             }
             Effect::Snapshot(barrier) => {
-                self.snapshot(barrier.checkpoint)?;
+                self.snapshot(&barrier)?;
                 self.enter(barrier.checkpoint, SnapshotPhase::Async);
             }
             Effect::Ack(checkpoint) => {
@@ -540,6 +569,11 @@ impl Driver {
                 self.tell(Notice::Completed(checkpoint)).await?;
             }
             Effect::TellAborted(checkpoint) => self.tell(Notice::Aborted(checkpoint)).await?,
+            Effect::Confirm(checkpoint) => {
+                if let Chain::Operator(operator) = &mut self.chain {
+                    self.files.on_confirmed(checkpoint, operator.as_mut());
+                }
+            }
             Effect::Commit(checkpoint) => self.commit(checkpoint).await,
             Effect::AbortLingering => {
                 let keep: Vec<_> = self.transactions.values().cloned().collect();
@@ -620,14 +654,18 @@ impl Driver {
 
     /// The synchronous part: an immutable view of state and positions, taken between two records (F1).
     /// Encoding and writing go on beside the pipeline and answer through the inbox.
-    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
+    fn snapshot(&mut self, barrier: &Barrier) -> Result<(), Failure> {
+        let checkpoint = barrier.checkpoint;
         let (mut view, splits): (Box<dyn StateView>, _) = match &mut self.chain {
             // Nothing reads it any more: only what is to be committed counts (N2).
             _ if self.core.is_finishing() => (Box::new(NoState), Vec::new()),
             Chain::Source(source) => {
                 (Box::new(NoState), source.splits().map_err(Failure::retryable)?)
             }
-            Chain::Operator(operator) => (operator.view().map_err(Failure::retryable)?, Vec::new()),
+            Chain::Operator(operator) => {
+                let request = self.files.request(barrier);
+                (operator.view(request).map_err(Failure::retryable)?, Vec::new())
+            }
         };
         let subtask = self.launch.attempt.subtask;
         let mut snapshot = Snapshot {
@@ -638,20 +676,35 @@ impl Driver {
             is_ended: self.is_ended,
             splits,
             keyed: Vec::new(),
+            shared: Vec::new(),
             transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
             operator_states: operator_state::gather(self.chain.outputs())
                 .map_err(Failure::retryable)?,
         };
         let storage = self.launch.storage.clone();
+        let (attempt, base) = (self.launch.attempt, self.files.base());
+        let is_own = !self.files.is_shared(barrier);
         let inbox = self.inbox.clone();
         self.launch.env.spawn("snapshot", async move {
-            let written = match encode(view.as_mut()).await {
-                Ok(keyed) => {
+            let encoded = match view.runs() {
+                Some(runs) => {
+                    let id = (attempt, checkpoint);
+                    let chain = state_files::write(&storage, id, base, is_own, runs);
+                    chain.await.map(|chain| (Vec::new(), chain))
+                }
+                None => match encode(view.as_mut()).await {
+                    Ok(keyed) => Ok((keyed, Vec::new())),
+                    Err(error) => Err(error.to_string()),
+                },
+            };
+            let written = match encoded {
+                Ok((keyed, chain)) => {
                     snapshot.keyed = keyed;
+                    snapshot.shared = chain;
                     let written = snapshot::write(&storage, &snapshot).await;
                     written.map_err(|error| error.to_string())
                 }
-                Err(error) => Err(error.to_string()),
+                Err(cause) => Err(cause),
             };
             inbox.order(match written {
                 Ok(handle) => SubtaskOrder::SnapshotDurable(checkpoint, handle),

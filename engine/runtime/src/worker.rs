@@ -6,10 +6,11 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
-use seawall_protocol::config::{CheckpointMode, HeartbeatConfig};
+use seawall_protocol::config::{CheckpointMode, HeartbeatConfig, StateBackend};
 use seawall_protocol::message::{Deployment, ToWorker};
 use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
 use seawall_protocol::{Attempt, AttemptId, ChannelId, SessionId, SubtaskId, WorkerId};
@@ -42,6 +43,12 @@ pub struct WorkerConfig {
     pub storage: Storage,
     /// How barriers are handled.
     pub mode: CheckpointMode,
+    /// Where live state is.
+    pub state: StateBackend,
+    /// Where scratch files are, on a disk of this machine.
+    pub scratch: PathBuf,
+    /// Snapshots may refer to files of confirmed checkpoints (I).
+    pub is_incremental: bool,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
     /// Counters.
@@ -270,6 +277,9 @@ impl Shell {
                 finishes_together: deployment.finish_together.contains(&attempt.subtask),
                 storage: self.config.storage.clone(),
                 mode: self.config.mode,
+                state: self.config.state,
+                scratch: self.config.scratch.clone(),
+                is_incremental: self.config.is_incremental,
                 metrics: Arc::clone(&self.config.metrics),
                 progress: Arc::clone(&self.progress),
                 report: Arc::new(move |report| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use seawall_env::{Env, Observer, Reaction};
 use seawall_protocol::config::{
-    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy,
+    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, StateBackend,
 };
 use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::event::Event;
@@ -90,6 +90,8 @@ struct Cluster {
     job: Arc<Job>,
     heartbeat: HeartbeatConfig,
     storage: Storage,
+    state: StateBackend,
+    is_incremental: bool,
 }
 
 impl Cluster {
@@ -106,7 +108,16 @@ impl Cluster {
         let heartbeat = HeartbeatConfig::default();
         let storage = directory.path().join("data/checkpoints");
         let storage = Storage::on_disk(Arc::clone(&env.disk), storage);
-        Self { directory, env, names, job: Arc::new(builder.build()), heartbeat, storage }
+        Self {
+            directory,
+            env,
+            names,
+            job: Arc::new(builder.build()),
+            heartbeat,
+            storage,
+            state: StateBackend::Heap,
+            is_incremental: false,
+        }
     }
 
     fn storage(&self) -> Storage {
@@ -143,6 +154,9 @@ impl Cluster {
             job: Arc::clone(&self.job),
             storage: self.storage(),
             mode: CheckpointMode::ExactlyOnce,
+            state: self.state,
+            scratch: self.directory.path().join("scratch"),
+            is_incremental: self.is_incremental,
             heartbeat: self.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use seawall_env::{Disk, Entry, Env, File};
+use seawall_env::{Disk, Entry, Env, File, Scratch};
 use seawall_protocol::record::StoreRecord;
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, FencingToken, JobId, SubtaskId};
 use seawall_runtime::connectors::FileSink;
@@ -80,6 +80,9 @@ impl Disk for Faulty<FileSystem> {
     }
     async fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.1.run(self.0.list(path)).await
+    }
+    async fn scratch(&self, path: &Path) -> io::Result<Box<dyn Scratch>> {
+        self.1.run(self.0.scratch(path)).await
     }
 }
 
@@ -165,6 +168,7 @@ fn state(checkpoint: u64) -> Snapshot {
         splits: Vec::new(),
         keyed: Vec::new(),
         operator_states: Vec::new(),
+        shared: Vec::new(),
         transactions: Vec::new(),
     }
 }

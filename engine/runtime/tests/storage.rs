@@ -39,6 +39,7 @@ fn state(checkpoint: u64, index: u32) -> Snapshot {
         splits: vec![vec![1, 2], vec![]],
         keyed: vec![KeyedSection { key_group: 3, entries: 2, bytes: (0..200).collect() }],
         operator_states: Vec::new(),
+        shared: Vec::new(),
         transactions: vec![(CheckpointId(checkpoint), b"part-0".to_vec())],
     }
 }

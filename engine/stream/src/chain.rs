@@ -6,9 +6,11 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use seawall_env::Env;
+use seawall_env::{Env, Scratch};
+use seawall_protocol::config::StateBackend;
 use seawall_protocol::key_group::{key_group_of, owner_of};
 use seawall_protocol::{AttemptId, CheckpointId};
 
@@ -20,7 +22,7 @@ use crate::operator_state::Visit;
 use crate::record::Record;
 use crate::sink::{Sink, SinkContext, SinkWriter};
 use crate::source::Progress;
-use crate::state::{EncodedGroup, StateView};
+use crate::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 
 /// Records per full batch.
 pub const BATCH_RECORDS: usize = 1024;
@@ -38,6 +40,8 @@ pub struct Place {
     pub index: u32,
     /// Key groups of the job.
     pub key_groups: u32,
+    /// Where live state is.
+    pub state: StateBackend,
 }
 
 /// One subtask's fused operators.
@@ -178,7 +182,23 @@ pub trait OperatorChain: Outputs {
     ///
     /// # Errors
     /// When there is none to be had.
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError>;
+    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError>;
+    /// See [`crate::state::StateBackend::needs_scratch`].
+    fn needs_scratch(&self) -> bool;
+    /// See [`crate::state::StateBackend::open`].
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError>;
+    /// Applies restored changes, behind everything restored so far.
+    ///
+    /// # Errors
+    /// When the bytes are not state of this operator.
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError>;
+    /// See [`crate::state::StateBackend::track_changes`].
+    fn track_changes(&mut self, restored: Option<CheckpointId>);
+    /// See [`crate::state::StateBackend::confirm`].
+    fn confirm(&mut self, checkpoint: CheckpointId);
     /// Adds restored state.
     ///
     /// # Errors

@@ -57,6 +57,14 @@ pub enum StreamError {
         /// What postcard said.
         source: postcard::Error,
     },
+    /// The store of live state failed. It is scratch: another attempt may succeed.
+    #[error("cannot {action} live state on disk: {cause}")]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// What the store said.
+        cause: String,
+    },
     /// The value has no encoding.
     #[error("cannot encode {what}: {source}")]
     Encode {

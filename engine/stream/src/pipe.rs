@@ -4,9 +4,12 @@
 //! compiler sees every call from the source to the tail.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use seawall_env::Env;
+use seawall_env::{Env, Scratch};
+use seawall_protocol::CheckpointId;
+use seawall_protocol::config;
 
 use crate::batch::Batch;
 use crate::chain::{
@@ -19,7 +22,9 @@ use crate::operator_state::{States, Visit};
 use crate::process::Process;
 use crate::record::Record;
 use crate::source::{Progress, Source, SourceReader};
-use crate::state::{EncodedGroup, HeapState, NoState, StateBackend, StateView};
+use crate::state::{
+    Changes, DiskState, EncodedGroup, HeapState, NoState, SnapshotRequest, StateBackend, StateView,
+};
 
 /// The rest of a chain: takes records and knows its outputs.
 pub trait Next<T>: Collect<T> + Outputs + 'static {}
@@ -198,9 +203,26 @@ impl<T: Record, C: Next<T>> OperatorChain for EdgeHead<T, C> {
         Ok(Progress::Ended)
     }
 
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
+    fn view(&mut self, _: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
         Ok(Box::new(NoState))
     }
+
+    fn needs_scratch(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, _: Arc<dyn Scratch>) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        assert!(changes.is_empty(), "an operator without state restores none");
+        Ok(())
+    }
+
+    fn track_changes(&mut self, _: Option<CheckpointId>) {}
+
+    fn confirm(&mut self, _: CheckpointId) {}
 
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
         assert!(groups.is_empty(), "an operator without state restores none");
@@ -227,14 +249,12 @@ where
     type Out = P::Out;
 
     fn fuse<C: Next<P::Out>>(&self, place: Place, next: C) -> Chain {
-        Chain::Operator(Box::new(KeyedHead {
-            process: self.process.clone(),
-            key: self.key.clone(),
-            state: HeapState::new(place.key_groups),
-            ending: None,
-            dirty_bytes: 0,
-            next,
-        }))
+        match place.state {
+            config::StateBackend::Heap => self.head(HeapState::new(place.key_groups), next),
+            config::StateBackend::Disk { cache_bytes } => {
+                self.head(DiskState::new(place.key_groups, cache_bytes), next)
+            }
+        }
     }
 
     fn side_edges(&self) -> Vec<EdgeId> {
@@ -242,18 +262,46 @@ where
     }
 }
 
-struct KeyedHead<P: KeyedProcess, F, B, C> {
+impl<P, F> KeyedPipe<P, F>
+where
+    P: KeyedProcess,
+    F: Fn(&P::In) -> P::Key + Clone + Send + Sync + 'static,
+{
+    fn head<B, C>(&self, state: B, next: C) -> Chain
+    where
+        B: StateBackend<P::Key, P::State>,
+        C: Next<P::Out>,
+    {
+        let (process, key) = (self.process.clone(), self.key.clone());
+        Chain::Operator(Box::new(KeyedHead {
+            process,
+            key,
+            state,
+            ending: B::Walk::default(),
+            dirty_bytes: 0,
+            next,
+        }))
+    }
+}
+
+struct KeyedHead<P: KeyedProcess, F, B: StateBackend<P::Key, P::State>, C> {
     process: P,
     key: F,
     state: B,
-    /// Keys that `on_end` has yet to visit, ascending.
-    ending: Option<std::vec::IntoIter<P::Key>>,
+    /// Which keys `on_end` has visited.
+    ending: B::Walk,
     /// Since they were last asked for.
     dirty_bytes: u64,
     next: C,
 }
 
-impl<P: KeyedProcess, F: Send, B: Send, C: Next<P::Out>> Outputs for KeyedHead<P, F, B, C> {
+impl<P, F, B, C> Outputs for KeyedHead<P, F, B, C>
+where
+    P: KeyedProcess,
+    F: Send,
+    B: StateBackend<P::Key, P::State>,
+    C: Next<P::Out>,
+{
     fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
         self.next.edges(into);
     }
@@ -299,25 +347,35 @@ where
 
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         let Self { process, state, ending, next, .. } = self;
-        let keys = match ending {
-            Some(keys) => keys,
-            None => ending.insert(state.sorted_keys()?.into_iter()),
-        };
-        for key in keys.by_ref().take(limit) {
-            state.update(&key, |slot| {
-                let value = slot.as_ref().expect("only keys with a value were listed");
-                process.on_end(&key, value, next);
-            })?;
-        }
-        Ok(if keys.len() == 0 { Progress::Ended } else { Progress::Ready })
+        state.walk(ending, limit, |key, value| process.on_end(key, value, next))
     }
 
     fn take_dirty_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.dirty_bytes)
     }
 
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
-        self.state.view()
+    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
+        self.state.view(request)
+    }
+
+    fn needs_scratch(&self) -> bool {
+        self.state.needs_scratch()
+    }
+
+    fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError> {
+        self.state.open(scratch)
+    }
+
+    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
+        changes.iter().try_for_each(|it| self.state.apply(it))
+    }
+
+    fn track_changes(&mut self, restored: Option<CheckpointId>) {
+        self.state.track_changes(restored);
+    }
+
+    fn confirm(&mut self, checkpoint: CheckpointId) {
+        self.state.confirm(checkpoint);
     }
 
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {

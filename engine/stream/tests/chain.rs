@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use seawall_env::Env;
 use seawall_protocol::SubtaskId;
+use seawall_protocol::config::StateBackend;
 use seawall_protocol::key_group::{key_group_of, owner_of};
 use seawall_protocol::operator_state::Redistribution;
 use seawall_stream::batch::Batch;
@@ -141,7 +142,12 @@ fn job() -> Job {
 }
 
 fn place(job: &Job, index: u32) -> Place {
-    Place { parallelism: job.parallelism, index, key_groups: job.key_groups }
+    Place {
+        parallelism: job.parallelism,
+        index,
+        key_groups: job.key_groups,
+        state: StateBackend::Heap,
+    }
 }
 
 /// Everything a chain has ready, by edge and channel.

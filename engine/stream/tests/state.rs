@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use seawall_protocol::CheckpointId;
 use seawall_protocol::key_group::key_group_of;
 use seawall_stream::Key;
+use seawall_stream::Progress;
 use seawall_stream::StreamError;
-use seawall_stream::state::{EncodedGroup, HeapState, StateBackend, StateView, encode_all};
+use seawall_stream::state::{
+    EncodedGroup, HeapState, SnapshotRequest, StateBackend, StateView, encode_all,
+};
 
 const KEY_GROUPS: u32 = 8;
+const FULL: SnapshotRequest = SnapshotRequest { checkpoint: CheckpointId(1), since: None };
 
 fn filled(entries: impl IntoIterator<Item = (String, u64)>) -> HeapState<String, u64> {
     let mut state = HeapState::new(KEY_GROUPS);
@@ -19,14 +24,15 @@ fn filled(entries: impl IntoIterator<Item = (String, u64)>) -> HeapState<String,
 }
 
 fn contents(state: &mut HeapState<String, u64>) -> BTreeMap<String, u64> {
-    let keys = state.sorted_keys().expect("memory is always there");
-    assert!(keys.is_sorted(), "{keys:?}");
-    let mut value = |key| state.update(key, |slot| *slot).ok().flatten().expect("it was listed");
-    keys.iter().map(|key| (key.clone(), value(key))).collect()
+    let (mut walk, mut found) = (None, Vec::new());
+    let mut each = |key: &String, value: &u64| found.push((key.clone(), *value));
+    while state.walk(&mut walk, 7, &mut each).expect("memory is always there") == Progress::Ready {}
+    assert!(found.is_sorted(), "{found:?}");
+    found.into_iter().collect()
 }
 
 fn encode(mut state: HeapState<String, u64>) -> Result<Vec<EncodedGroup>, StreamError> {
-    encode_all(state.view()?.as_mut())
+    encode_all(state.view(FULL)?.as_mut())
 }
 
 proptest! {
@@ -92,7 +98,7 @@ fn a_fresh_key_has_no_value_and_leaves_no_trace() {
 #[test]
 fn a_view_does_not_change_with_the_live_state() {
     let mut state = filled([("a".to_owned(), 1)]);
-    let mut view = state.view().unwrap();
+    let mut view = state.view(FULL).unwrap();
     state.update(&"a".to_owned(), |slot| *slot = Some(2)).unwrap();
     let expected = encode(filled([("a".to_owned(), 1)])).unwrap();
     assert_eq!(encode_all(view.as_mut()).unwrap(), expected);
@@ -133,7 +139,7 @@ impl Held {
         for (key, value) in &self.expected {
             plain.update(key, |slot| *slot = Some(*value)).expect("memory is always there");
         }
-        let mut view = plain.view().expect("memory is always there");
+        let mut view = plain.view(FULL).expect("memory is always there");
         assert_eq!(self.encoded, encode_all(view.as_mut()).expect("numbers have an encoding"));
     }
 }
@@ -160,7 +166,7 @@ proptest! {
                     prop_assert_eq!(before, model.remove(&key));
                 }
                 Step::TakeView => held.push(Held {
-                    view: state.view().unwrap(),
+                    view: state.view(FULL).unwrap(),
                     encoded: Vec::new(),
                     expected: model.clone(),
                 }),

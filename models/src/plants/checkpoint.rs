@@ -149,7 +149,7 @@ impl Tamper for RestartWithoutState {
 struct NewestCheckpointIsSkipped;
 impl Tamper for NewestCheckpointIsSkipped {
     fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
-        if let coordinator::Input::Recovered(record) = input {
+        if let coordinator::Input::Recovered { record, .. } = input {
             record.retained.pop();
         }
         true
@@ -159,7 +159,7 @@ impl Tamper for NewestCheckpointIsSkipped {
 struct IdsRestartAfterTheNewest;
 impl Tamper for IdsRestartAfterTheNewest {
     fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
-        if let coordinator::Input::Recovered(record) = input {
+        if let coordinator::Input::Recovered { record, .. } = input {
             let newest = record.retained.last().copied().unwrap_or_default();
             record.next_checkpoint = newest.next();
         }
@@ -170,7 +170,7 @@ impl Tamper for IdsRestartAfterTheNewest {
 struct TokenIsReused;
 impl Tamper for TokenIsReused {
     fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
-        if let coordinator::Input::Recovered(record) = input {
+        if let coordinator::Input::Recovered { record, .. } = input {
             record.token = FencingToken(record.token.0.saturating_sub(1));
         }
         true

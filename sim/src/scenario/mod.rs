@@ -38,6 +38,8 @@ pub(crate) struct ScenarioText {
     cluster: ClusterText,
     #[serde(default)]
     checkpoint: CheckpointText,
+    #[serde(default)]
+    state: StateText,
     restart: Option<Spanned<RestartText>>,
     #[serde(default)]
     heartbeat: HeartbeatText,
@@ -81,6 +83,14 @@ pub(crate) struct CheckpointText {
     interval_during_backlog: Option<Time>,
     expiration: Option<Time>,
     on_cancel: Option<Spanned<String>>,
+    incremental: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StateText {
+    backend: Option<Spanned<String>>,
+    cache: Option<Spanned<Bytes>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

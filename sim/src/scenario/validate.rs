@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use seawall_protocol::config::{
     CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
-    TriggerCombination,
+    StateBackend, TriggerCombination,
 };
 use seawall_protocol::event::Event;
 use seawall_protocol::limits;
@@ -17,7 +17,9 @@ use toml::Spanned;
 
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::{Percent, Time, TimeRange};
-use super::{CheckpointText, FaultText, HeartbeatText, OnText, RestartText, ScenarioText};
+use super::{
+    CheckpointText, FaultText, HeartbeatText, OnText, RestartText, ScenarioText, StateText,
+};
 use crate::{fault, legal, run, workload};
 
 /// A scenario: what runs, what the world does to it, and what must hold all the same.
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub cluster: Cluster,
     /// When checkpoints are taken.
     pub checkpoint: CheckpointConfig,
+    /// Where live state is.
+    pub state: StateBackend,
     /// How failures are answered.
     pub restart: RestartStrategy,
     /// How death is suspected.
@@ -394,6 +398,16 @@ impl Reader {
         let workload = self.workload(&shapes, cluster);
         self.subtasks = workload.as_ref().map(subtasks).unwrap_or_default();
         let checkpoint = self.checkpoint(&shapes.checkpoint);
+        let state = self.state(&shapes.state);
+        if state == StateBackend::Heap
+            && let Some(incremental) = shapes.checkpoint.incremental.as_ref()
+        {
+            let message = "`incremental` has no effect: snapshots of the heap backend are full";
+            self.problem(
+                Problem::at(incremental.span(), message.to_owned())
+                    .hint("set state.backend to \"disk\""),
+            );
+        }
         if checkpoint.mode == CheckpointMode::AtLeastOnce
             && let Some(expect) = &shapes.expect
         {
@@ -428,6 +442,7 @@ impl Reader {
             workload: workload?,
             cluster,
             checkpoint,
+            state,
             restart: restart?,
             heartbeat,
             faults: faults.into_iter().collect::<Option<_>>()?,
@@ -696,8 +711,31 @@ impl Reader {
                 limits::RETAINED_MAX,
                 defaults.retained,
             ),
+            is_incremental: text.incremental.as_ref().is_some_and(|it| *it.get_ref()),
             ..defaults
         }
+    }
+
+    fn state(&mut self, text: &StateText) -> StateBackend {
+        /// Half of it is the store's, which must hold a few pages at least.
+        const CACHE_MIN: u64 = 16 << 10;
+        let backend = text.backend.as_ref().map_or("heap", |it| it.get_ref().as_str());
+        if let Some(named) = &text.backend {
+            self.name("backend", named, &["heap", "disk"]);
+        }
+        if backend != "disk" {
+            if let Some(cache) = &text.cache {
+                let message = "`cache` has no effect: only the disk backend has one";
+                self.problem(Problem::at(cache.span(), message.to_owned()));
+            }
+            return StateBackend::Heap;
+        }
+        let cache_bytes = text.cache.as_ref().map_or(64 << 10, |it| it.get_ref().0);
+        if let Some(cache) = text.cache.as_ref().filter(|it| it.get_ref().0 < CACHE_MIN) {
+            let message = "`cache` is too small, expected at least 16KiB".to_owned();
+            self.problem(Problem::at(cache.span(), message));
+        }
+        StateBackend::Disk { cache_bytes }
     }
 
     fn restart(&mut self, text: &Spanned<RestartText>) -> Option<RestartStrategy> {

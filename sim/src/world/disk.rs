@@ -9,7 +9,8 @@
 //! succeeds (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). A failed append may
 //! have written a part. A bit of a durable file may rot. A listing may miss what other nodes did lately.
 //!
-//! Files are only appended to. Deliberately absent: writes in place, misdirected writes, quotas.
+//! Named files are only appended to; [`scratch`] files are written in place and are never durable.
+//! Deliberately absent: misdirected writes, quotas.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -19,12 +20,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use seawall_env::{Disk, Entry, File};
+use seawall_env::{Disk, Entry, File, Scratch};
+
+use scratch::{Contents, ScratchHandle};
 
 use super::clock::{Moment, Timeline};
 use super::entropy::Stream;
 use super::node::Life;
 use super::{lock, nanos, still_running};
+
+mod scratch;
 
 /// What a torn write tears.
 const BLOCK: usize = 512;
@@ -36,6 +41,8 @@ const CHANGES_PER_SWEEP: u32 = 256;
 pub struct DiskConfig {
     /// Of one operation.
     pub latency: RangeInclusive<Duration>,
+    /// Of one call on a scratch file; most are served by the page cache.
+    pub scratch_latency: RangeInclusive<Duration>,
     /// How far a listing may be behind the changes of other nodes (R3).
     pub listing_lag: RangeInclusive<Duration>,
 }
@@ -44,6 +51,7 @@ impl Default for DiskConfig {
     fn default() -> Self {
         Self {
             latency: Duration::from_micros(100)..=Duration::from_millis(2),
+            scratch_latency: Duration::from_micros(1)..=Duration::from_micros(20),
             listing_lag: Duration::ZERO..=Duration::ZERO,
         }
     }
@@ -59,6 +67,7 @@ struct State {
     config: DiskConfig,
     stream: Stream,
     inodes: BTreeMap<InodeId, Inode>,
+    scratch: Contents,
     next_inode: InodeId,
     /// What everybody sees.
     names: Names,
@@ -370,6 +379,7 @@ impl Volume {
             config,
             stream,
             inodes: BTreeMap::new(),
+            scratch: Contents::default(),
             next_inode: 0,
             names: Names::new(),
             durable: Names::new(),
@@ -410,7 +420,8 @@ impl Volume {
         state.latencies.clear();
     }
 
-    /// Inverts one bit of one durable file; `None` when no file with content matches.
+    /// Inverts one bit of one durable file, or of a scratch file when no durable one matches; `None` when
+    /// no file with content does.
     pub(crate) fn flip_bit(&self, path_contains: &str) -> Option<(PathBuf, u64)> {
         let state = &mut *lock(&self.state);
         let candidates: Vec<PathBuf> = state
@@ -421,7 +432,7 @@ impl Volume {
             .cloned()
             .collect();
         if candidates.is_empty() {
-            return None;
+            return state.scratch.flip_bit(path_contains, &mut state.stream);
         }
         let chosen = usize::try_from(state.stream.below(candidates.len() as u64)).ok()?;
         let path = candidates.into_iter().nth(chosen)?;
@@ -669,6 +680,14 @@ impl Disk for NodeDisk {
             .into_iter()
             .map(|(path, name)| Entry { path, is_directory: name == Name::Directory });
         Ok(entries.collect())
+    }
+
+    async fn scratch(&self, path: &Path) -> io::Result<Box<dyn Scratch>> {
+        let path = normal(path);
+        self.create_directory(parent(&path)).await?;
+        let state = &mut *lock(&self.volume.state);
+        state.take_failure(self.life.node.index, &path)?;
+        Ok(Box::new(ScratchHandle::open(self.clone(), state, &path)))
     }
 }
 

@@ -2,14 +2,15 @@
 //! and that nobody reads would be ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use seawall_protocol::config::{
     CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
-    TriggerCombination,
+    StateBackend, TriggerCombination,
 };
 
-use super::{Settings, StateBackend};
+use super::Settings;
 use crate::configuration::Given;
 use crate::table::{self, Key, Support};
 use crate::value::Value;
@@ -38,6 +39,7 @@ impl Reader {
                 cancel_timeout: self.duration("task.cancellation.timeout"),
             },
             backend: self.backend(),
+            scratch: self.text("state.backend.disk.directory").map(PathBuf::from),
             directory: self.text("execution.checkpointing.dir"),
             slots: self.given("taskmanager.numberOfTaskSlots").map(to_u32),
             key_groups: self.given("pipeline.max-parallelism").filter(|it| *it != -1).map(to_u32),
@@ -73,6 +75,7 @@ impl Reader {
                 "RETAIN_ON_CANCELLATION" => RetentionOnCancel::Retain,
                 _ => RetentionOnCancel::Delete,
             },
+            is_incremental: self.boolean(at("incremental")),
             ..CheckpointConfig::default()
         }
     }
@@ -111,9 +114,12 @@ impl Reader {
     }
 
     fn backend(&mut self) -> StateBackend {
-        // The others are refused.
-        self.choice("state.backend.type");
-        StateBackend::Heap
+        let cache_bytes = self.memory("state.backend.disk.cache-size");
+        match self.choice("state.backend.type") {
+            "disk" => StateBackend::Disk { cache_bytes },
+            // The others are refused.
+            _ => StateBackend::Heap,
+        }
     }
 
     // One value.
@@ -154,6 +160,13 @@ impl Reader {
             | Value::Text(_)
             | Value::Unset => unreachable!("{name} is a number: {it}"),
         })
+    }
+
+    fn memory(&mut self, name: &'static str) -> u64 {
+        match self.value(name) {
+            Some(Value::Memory(it)) => it,
+            other => unreachable!("{name} is a size with a default: {other:?}"),
+        }
     }
 
     fn boolean(&mut self, name: &'static str) -> bool {

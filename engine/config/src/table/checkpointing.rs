@@ -189,13 +189,14 @@ pub(super) const KEYS: &[Key] = &[
         "CheckpointConfig::is_taken_after_finish",
     )
     .aliases(&[old("execution.checkpointing.checkpoints-after-tasks-finish.enabled")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.incremental",
         Kind::Boolean,
         Some("false"),
         "A snapshot may refer to files of earlier checkpoints instead of writing them again.",
-        "incremental checkpoints",
+        "CheckpointConfig::is_incremental",
     )
+    .needs("state.backend.type", &["disk"])
     .aliases(&[old("state.backend.incremental")]),
     Key::absent(
         "execution.checkpointing.local-backup.enabled",

@@ -24,13 +24,13 @@ const BACKENDS: Kind = Kind::Choice(&[
             "state is in memory; checkpoints are in files all the same, or they would not survive",
         ),
     ]),
-    Choice::new("disk")
-        .refused("Seawall does not have this backend yet; hashmap keeps state in memory"),
-    Choice::new("rocksdb")
-        .also(&["EmbeddedRocksDBStateBackend", "RocksDBStateBackend"])
-        .refused("Seawall does not have this backend; hashmap keeps state in memory"),
-    Choice::new("forst")
-        .refused("Seawall does not have this backend; hashmap keeps state in memory"),
+    Choice::new("disk"),
+    Choice::new("rocksdb").also(&["EmbeddedRocksDBStateBackend", "RocksDBStateBackend"]).refused(
+        "Seawall does not have this backend; disk keeps more state than memory on local disks",
+    ),
+    Choice::new("forst").refused(
+        "Seawall does not have this backend; disk keeps more state than memory on local disks",
+    ),
 ]);
 const TIME: Kind = Kind::Duration { least: Duration::ZERO };
 
@@ -40,10 +40,28 @@ pub(super) const KEYS: &[Key] = &[
         "state.backend.type",
         BACKENDS,
         Some("hashmap"),
-        "The structure that holds live state.",
+        "Where live state is: in memory, or in a scratch file with a cache in front, so that it may be larger \
+         than memory.",
         "Settings::backend",
     )
     .aliases(&[old("state.backend")]),
+    Key::works(
+        "state.backend.disk.cache-size",
+        Kind::Memory { least: 64 << 10 },
+        Some("64 mb"),
+        "Seawall's own: the memory, about, that each subtask with state on disk uses.",
+        "StateBackend::Disk::cache_bytes",
+    )
+    .needs("state.backend.type", &["disk"]),
+    Key::works(
+        "state.backend.disk.directory",
+        Kind::Text,
+        None,
+        "Seawall's own: where the scratch files of state on disk are, on a local disk. Not set: the \
+         directory for temporary files.",
+        "Settings::scratch",
+    )
+    .needs("state.backend.type", &["disk"]),
     Key::works(
         "pipeline.max-parallelism",
         Kind::Whole { least: -1, most: 1 << 15 },

@@ -11,6 +11,7 @@ use crate::limits::RECORD_RETRY_PAUSE;
 use crate::message::{DeclineReason, Order};
 use crate::pending::{ManifestAnswer, Whole};
 use crate::record::SnapshotHandle;
+use crate::shared_files::Refused;
 use crate::store::{Failed, Persisted, Purpose};
 use crate::trigger::{Load, refuse};
 
@@ -40,6 +41,9 @@ impl Coordinator {
         let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
         let subtasks: Vec<_> = subtasks.filter(|it| !finished.contains(it)).collect();
         self.pending.begin(checkpoint, attempt, subtasks, finished, wanted);
+        if self.plan.checkpoint.is_incremental {
+            self.shared.begin(checkpoint, self.store.newest());
+        }
         let timeout = Delay::exactly(self.plan.checkpoint.timeout);
         effects.push(Effect::Arm(Timer::CheckpointExpires(checkpoint), timeout));
         self.inject_barriers(checkpoint, None, effects);
@@ -54,6 +58,9 @@ impl Coordinator {
         snapshot: SnapshotHandle,
         effects: &mut Vec<Effect>,
     ) {
+        if let Err(refused) = self.shared.register(checkpoint, &snapshot.shared) {
+            return self.on_refused(attempt, checkpoint, refused, effects);
+        }
         let acked = self.pending.on_ack(checkpoint, attempt, snapshot);
         match acked.answer {
             AckAnswer::Success => {
@@ -66,8 +73,49 @@ impl Coordinator {
         if acked.is_left_over && !self.store.is_uncertain(checkpoint) {
             self.delete(checkpoint, effects);
         }
+        if acked.answer == AckAnswer::Discarded {
+            self.delete_unused_shared(effects);
+        }
         if let Some(whole) = acked.manifest {
             write_manifest(checkpoint, whole, effects);
+        }
+    }
+
+    /// The ack refers to a file that is gone, because its subtask had not heard of newer checkpoints, or
+    /// that is another one (I4). The checkpoint cannot complete.
+    fn on_refused(
+        &mut self,
+        by: AttemptId,
+        checkpoint: CheckpointId,
+        refused: Refused,
+        effects: &mut Vec<Effect>,
+    ) {
+        stale(format!("ack of {by} for checkpoint {checkpoint}: {refused}"), effects);
+        let reason = match refused {
+            Refused::UnknownFile(_) => AbortReason::Subsumed,
+            Refused::OtherFile(_) => AbortReason::FinalizeFailure,
+        };
+        if self.pending.on_decline(checkpoint, by) {
+            self.abort(checkpoint, reason, effects);
+        }
+    }
+
+    /// Deletes the shared files that no checkpoint of the durable record, and no pending one, can refer
+    /// to (I3, H6). To be called whenever a durable record dropped checkpoints.
+    pub(super) fn delete_unused_shared(&mut self, effects: &mut Vec<Effect>) {
+        let Some(lowest) = self.store.durable().retained.first() else { return };
+        let unused = self.shared.take_unused(*lowest);
+        if !unused.is_empty() {
+            effects.push(Effect::DeleteShared(unused));
+        }
+    }
+
+    /// Deletes what attempts that are gone wrote and never acked.
+    pub(super) fn sweep_shared(&self, effects: &mut Vec<Effect>) {
+        let keep = self.shared.ids();
+        if self.plan.checkpoint.is_incremental || !keep.is_empty() {
+            let below = self.store.durable().next_checkpoint;
+            effects.push(Effect::SweepShared { below, keep });
         }
     }
 
@@ -139,6 +187,7 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let completed = self.pending.on_published(checkpoint);
+        self.shared.end(checkpoint);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointCompleted { checkpoint }));
         if let Some(id) = completed.request {
@@ -170,6 +219,7 @@ impl Coordinator {
             self.disarm_expiration(checkpoint, effects);
             self.delete(checkpoint, effects);
         }
+        self.delete_unused_shared(effects);
     }
 
     pub(super) fn on_record_failed(&mut self, failed: Failed, effects: &mut Vec<Effect>) {
@@ -195,6 +245,7 @@ impl Coordinator {
         }
         self.store.withdraw(Purpose::Publish(checkpoint));
         let Some(aborted) = self.pending.abort(checkpoint, reason) else { return };
+        self.shared.end(checkpoint);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
         if let Some(id) = aborted.request {
@@ -210,6 +261,8 @@ impl Coordinator {
         if aborted.is_deletable && !self.store.is_uncertain(checkpoint) {
             self.delete(checkpoint, effects);
         }
+        // Its own files stay (I5); those that only waited for it may go.
+        self.delete_unused_shared(effects);
         if aborted.is_final {
             self.trigger.on_final_aborted(effects);
         }

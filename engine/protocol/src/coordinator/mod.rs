@@ -34,6 +34,7 @@ use crate::limits::REMEMBERED_ABORTED_MAX;
 use crate::message::{Order, ToCoordinator, ToWorker};
 use crate::pending::PendingCheckpoints;
 use crate::record::{JobResult, SnapshotHandle, StoreRecord};
+use crate::shared_files::{RetainedFiles, SharedFileId, SharedFiles};
 use crate::store::{Purpose, Store};
 use crate::trigger::Trigger;
 
@@ -82,8 +83,13 @@ impl SubtaskPlan {
 /// What happened to a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
-    /// The first input of a leadership: what the store held.
-    Recovered(StoreRecord),
+    /// The first input of a leadership.
+    Recovered {
+        /// What the store held.
+        record: StoreRecord,
+        /// The shared files of every retained checkpoint, as its manifest names them (I8).
+        shared: Vec<RetainedFiles>,
+    },
     /// A message of a worker's session. `Register` is the first of each session.
     Message {
         /// From whom.
@@ -225,6 +231,17 @@ pub enum Effect {
     /// Delete every file of the checkpoint. Answered by `Deleted` in any case: a failure never fails the
     /// job (H6).
     DeleteCheckpoint(CheckpointId),
+    /// Delete these shared files: no checkpoint refers to them, and none ever will (I3). A failure is
+    /// noted, never fails the job (H6).
+    DeleteShared(Vec<SharedFileId>),
+    /// Delete every shared file of a checkpoint below `below` which is not in `keep`: attempts that died
+    /// wrote it and never acked. A failure is noted, never fails the job.
+    SweepShared {
+        /// The next checkpoint of that moment: what is written later is not touched.
+        below: CheckpointId,
+        /// The files that are known.
+        keep: BTreeSet<SharedFileId>,
+    },
     /// Arm the timer.
     Arm(Timer, Delay),
     /// Disarm the timer; one that still fires is answered as stale.
@@ -283,6 +300,7 @@ pub struct Coordinator {
     behind: BTreeSet<WorkerId>,
     /// Who asked for the end of the job.
     cancels: Vec<RequestId>,
+    shared: SharedFiles,
     failover: Failover,
     /// The numbers last noted as `waiting-for-slots`.
     noted_slots: Option<(u32, u32)>,
@@ -336,6 +354,7 @@ impl Coordinator {
             cleaning: BTreeMap::new(),
             behind: BTreeSet::new(),
             cancels: Vec::new(),
+            shared: SharedFiles::new(),
             failover: Failover::new(plan.restart.clone()),
             noted_slots: None,
             plan,
@@ -348,7 +367,7 @@ impl Coordinator {
             return stale("input after the end".to_string(), effects);
         }
         match input {
-            Input::Recovered(found) => self.on_recovered(found, effects),
+            Input::Recovered { record, shared } => self.on_recovered(record, &shared, effects),
             Input::Message { worker, session, message } => {
                 self.on_message(worker, session, message, effects);
             }
@@ -440,7 +459,12 @@ impl Coordinator {
 
     // Leadership.
 
-    fn on_recovered(&mut self, found: StoreRecord, effects: &mut Vec<Effect>) {
+    fn on_recovered(
+        &mut self,
+        found: StoreRecord,
+        shared: &[RetainedFiles],
+        effects: &mut Vec<Effect>,
+    ) {
         if self.leadership != Leadership::Standby {
             return stale("second recovery".to_string(), effects);
         }
@@ -449,6 +473,7 @@ impl Coordinator {
         if let Some(result) = result {
             return self.stop(Outcome::Result(result), effects); // It never runs again (P2).
         }
+        self.shared = SharedFiles::rebuild(shared);
         let last_success = self.store.newest().unwrap_or_default();
         self.pending =
             PendingCheckpoints::new(self.plan.checkpoint.tolerable_failures, last_success);
@@ -464,6 +489,7 @@ impl Coordinator {
         for checkpoint in self.store.durable().retained.clone() {
             self.arm_expiration(checkpoint, effects);
         }
+        self.sweep_shared(effects);
         self.arm_heartbeat(effects);
         let remembered: Vec<_> = self.workers.iter().map(|(id, it)| (*id, *it)).collect();
         for (worker, Registered { session, slots }) in remembered {

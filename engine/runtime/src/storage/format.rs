@@ -36,6 +36,8 @@ pub enum Kind {
     Splits,
     /// What became of the newest checkpoints.
     History,
+    /// A part of an incremental snapshot.
+    Shared,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Manifest => *b"swMANIFE",
             Self::Splits => *b"swSPLITS",
             Self::History => *b"swHISTOR",
+            Self::Shared => *b"swSHARED",
         }
     }
 }
@@ -58,6 +61,7 @@ impl fmt::Display for Kind {
             Self::Manifest => "manifest",
             Self::Splits => "list of splits",
             Self::History => "history of checkpoints",
+            Self::Shared => "shared file",
         })
     }
 }

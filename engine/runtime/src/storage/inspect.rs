@@ -7,10 +7,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use seawall_protocol::CheckpointId;
-use seawall_protocol::record::StoreRecord;
+use seawall_protocol::record::{SnapshotHandle, StoreRecord};
+use seawall_protocol::shared_files::RetainedFiles;
 
 use crate::storage::error::StorageError;
-use crate::storage::{Manifest, Storage, layout, manifest, record, snapshot};
+use crate::storage::{Manifest, Storage, layout, manifest, record, shared, snapshot};
 
 /// What is in a directory of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +34,27 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// Bytes of all snapshots, as the manifest says.
+    /// Bytes of all that the manifest leads to: what a restore reads.
     pub fn bytes(&self) -> u64 {
-        self.manifest.as_ref().map_or(0, |it| it.snapshots.iter().map(|it| it.bytes).sum())
+        self.manifest.as_ref().map_or(0, |it| it.snapshots.iter().map(full_bytes).sum())
     }
+
+    /// Bytes that were written for this checkpoint; less, where it refers to files of earlier ones.
+    pub fn new_bytes(&self) -> u64 {
+        let new = |it: &SnapshotHandle| new_bytes(it, self.checkpoint);
+        self.manifest.as_ref().map_or(0, |it| it.snapshots.iter().map(new).sum())
+    }
+}
+
+/// Bytes of a snapshot with every file it refers to.
+pub fn full_bytes(handle: &SnapshotHandle) -> u64 {
+    handle.bytes + handle.shared.iter().map(|it| it.bytes).sum::<u64>()
+}
+
+/// Bytes of a snapshot with the files that were written for it.
+pub fn new_bytes(handle: &SnapshotHandle, checkpoint: CheckpointId) -> u64 {
+    let new = handle.shared.iter().filter(|it| it.id.checkpoint == checkpoint);
+    handle.bytes + new.map(|it| it.bytes).sum::<u64>()
 }
 
 /// Something wrong with a checkpoint.
@@ -85,7 +103,8 @@ pub async fn list(storage: &Storage) -> Result<Inventory, StorageError> {
     Ok(Inventory { record, checkpoints })
 }
 
-/// Everything that is wrong with the checkpoint: manifest and every snapshot are read and checked.
+/// Everything that is wrong with the checkpoint: manifest, every snapshot and every shared file are read
+/// and checked.
 ///
 /// # Errors
 /// When the store record cannot be read.
@@ -107,6 +126,11 @@ pub async fn verify(
     };
     for handle in &manifest.snapshots {
         if let Err(error) = snapshot::read(storage, checkpoint, handle).await {
+            problems.push(Problem::File(error));
+        }
+    }
+    for file in manifest.shared() {
+        if let Err(error) = shared::read(storage, file).await {
             problems.push(Problem::File(error));
         }
     }
@@ -146,4 +170,35 @@ pub async fn remove_orphans(storage: &Storage, record: &StoreRecord) -> Vec<Path
         }
     }
     removed
+}
+
+/// Removes the shared files that no retained checkpoint refers to. Only for a leader that has nothing
+/// pending. When a manifest cannot be read, every file stays. Returns the paths that were removed.
+pub async fn remove_shared_orphans(storage: &Storage, record: &StoreRecord) -> Vec<PathBuf> {
+    let Ok(retained) = retained(storage, record).await else { return Vec::new() };
+    let keep = retained.iter().flat_map(Manifest::shared).map(|it| it.id).collect();
+    shared::sweep(storage, None, &keep).await
+}
+
+/// The manifest of every retained checkpoint, oldest first. Each is needed, not only the newest: without
+/// one it is unknown which shared files are in use (I8).
+///
+/// # Errors
+/// When one is missing or cannot be believed. Damage is an error, never a reason to fall back to an older
+/// checkpoint (P4).
+pub async fn retained(
+    storage: &Storage,
+    record: &StoreRecord,
+) -> Result<Vec<Manifest>, StorageError> {
+    let mut retained = Vec::new();
+    for &checkpoint in &record.retained {
+        retained.push(manifest::read(storage, checkpoint).await?);
+    }
+    Ok(retained)
+}
+
+/// The shared files of one checkpoint.
+pub fn shared_of(manifest: &Manifest) -> RetainedFiles {
+    let files = manifest.shared().copied().collect();
+    RetainedFiles { checkpoint: manifest.checkpoint, files }
 }

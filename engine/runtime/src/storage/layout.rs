@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use seawall_protocol::shared_files::{SharedFile, SharedFileId};
 use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
 
 /// Names that end like this are not complete.
@@ -52,6 +53,51 @@ pub fn snapshot(
     self::checkpoint(root, checkpoint).join(name)
 }
 
+/// The files that snapshots of several checkpoints share.
+pub fn shared_directory(root: &Path) -> PathBuf {
+    root.join("shared")
+}
+
+/// One shared file. All that makes its writer unique is in the name, so none is ever overwritten (I9).
+pub fn shared(root: &Path, id: SharedFileId) -> PathBuf {
+    let SharedFileId { checkpoint, subtask, attempt, sequence } = id;
+    let (operator, index) = (subtask.operator, subtask.index);
+    let name = format!("chk-{checkpoint}-{operator}-{index}-attempt-{attempt}-{sequence}.run");
+    shared_directory(root).join(name)
+}
+
+/// A file of a snapshot: shared, or in the directory of its checkpoint.
+pub fn state_file(root: &Path, file: &SharedFile) -> PathBuf {
+    let shared = shared(root, file.id);
+    if !file.is_own {
+        return shared;
+    }
+    checkpoint(root, file.id.checkpoint).join(shared.file_name().expect("it has a name"))
+}
+
+/// Which shared file the name belongs to, if it is one that this program gave, and whether it is the
+/// name of a complete file.
+pub fn shared_id_of(path: &Path) -> (Option<SharedFileId>, bool) {
+    let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    let Some((stem, rest)) = name.split_once(".run") else { return (None, false) };
+    let is_ours = |id: &SharedFileId| {
+        shared(Path::new(""), *id).file_stem().is_some_and(|it| it.to_str() == Some(stem))
+    };
+    let is_name = rest.is_empty() || rest.ends_with(TEMPORARY_SUFFIX);
+    (parse_shared(stem).filter(is_ours).filter(|_| is_name), rest.is_empty())
+}
+
+fn parse_shared(stem: &str) -> Option<SharedFileId> {
+    let mut parts = stem.strip_prefix("chk-")?.split('-');
+    let checkpoint = CheckpointId(parts.next()?.parse().ok()?);
+    let operator = parts.next()?.strip_prefix("op")?.parse().ok()?;
+    let subtask = SubtaskId::new(operator, parts.next()?.parse().ok()?);
+    parts.next().filter(|it| *it == "attempt")?;
+    let attempt = Attempt(parts.next()?.parse().ok()?);
+    let sequence = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some(SharedFileId { checkpoint, subtask, attempt, sequence })
+}
+
 /// The file's name on a disk until it is complete. `content` tells writers of the same file apart.
 pub(crate) fn temporary(path: &Path, content: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -87,6 +133,19 @@ mod tests {
     #[test]
     fn only_names_that_were_given_are_checkpoints() {
         assert_eq!(checkpoint_of(Path::new("data/chk-7")), Some(CheckpointId(7)));
+        let id = SharedFileId {
+            checkpoint: CheckpointId(7),
+            subtask: SubtaskId::new(1, 2),
+            attempt: Attempt(3),
+            sequence: 4,
+        };
+        let path = shared(Path::new("data"), id);
+        assert_eq!(path, Path::new("data/shared/chk-7-op1-2-attempt-3-4.run"));
+        assert_eq!(shared_id_of(&path), (Some(id), true));
+        assert_eq!(shared_id_of(&temporary(&path, "9f3c")), (Some(id), false));
+        for name in ["chk-7-op1-2-attempt-3.run", "chk-07-op1-2-attempt-3-4.run", "notes.txt"] {
+            assert_eq!(shared_id_of(Path::new(name)).0, None, "{name}");
+        }
         for name in ["chk-", "chk-07", "chk-+7", "chk-7.tmp", "record", "chk-x"] {
             assert_eq!(checkpoint_of(Path::new(name)), None, "{name}");
         }

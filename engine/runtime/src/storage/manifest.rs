@@ -6,6 +6,7 @@ use std::path::Path;
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::finished;
 use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, JobId, OperatorId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,11 @@ pub async fn read(storage: &Storage, checkpoint: CheckpointId) -> Result<Manifes
 }
 
 impl Manifest {
+    /// Every shared file of every subtask.
+    pub fn shared(&self) -> impl Iterator<Item = &SharedFile> {
+        self.snapshots.iter().flat_map(|it| &it.shared)
+    }
+
     /// Whether a job built like this can continue from the checkpoint.
     ///
     /// # Errors

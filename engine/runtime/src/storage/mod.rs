@@ -5,6 +5,7 @@
 //! <root>/history                                   what became of the newest checkpoints, for people
 //! <root>/splits                                    the splits of each source, listed when the job first started
 //! <root>/chk-7/op0-2-attempt-1.snapshot            what one subtask wrote for checkpoint 7
+//! <root>/shared/chk-7-op0-2-attempt-1-0.run        a file that snapshots of checkpoint 7 and later share
 //! <root>/chk-7/manifest                            what belongs to checkpoint 7
 //!
 //! record, snapshot, manifest, splits (what)   format (bytes)   layout (where)   inspect (is it all there)
@@ -35,6 +36,7 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod record;
+pub mod shared;
 pub mod snapshot;
 pub mod splits;
 

@@ -2,12 +2,13 @@
 
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
+use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
-use crate::storage::{Storage, bytes, layout};
+use crate::storage::{Storage, bytes, inspect, layout};
 
 /// What one subtask must know to continue behind the cut of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub splits: Vec<Vec<u8>>,
     /// Keyed state, ascending by key group; key groups without state are absent.
     pub keyed: Vec<KeyedSection>,
+    /// The shared files that hold the rest of the keyed state, in the order in which they are applied.
+    pub shared: Vec<SharedFile>,
     /// Transactions not known to be committed, ascending, each with its committable (K4).
     pub transactions: Vec<(CheckpointId, Vec<u8>)>,
     /// Operator state, in the order of the chain.
@@ -68,6 +71,7 @@ impl Snapshot {
             is_ended: true,
             splits: Vec::new(),
             keyed: Vec::new(),
+            shared: Vec::new(),
             transactions: Vec::new(),
             operator_states: Vec::new(),
         }
@@ -84,9 +88,12 @@ pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHan
     let bytes = format::encode(Kind::Snapshot, snapshot, &path)?;
     let (length, checksum) = (bytes.len() as u64, format::checksum_of(&bytes));
     storage.put_new(&path, bytes).await?;
-    let figures =
-        SnapshotFigures { full_bytes: length, written_bytes: length, ..SnapshotFigures::default() };
-    Ok(SnapshotHandle { subtask, attempt, bytes: length, checksum, figures })
+    let shared = snapshot.shared.clone();
+    let figures = SnapshotFigures::default();
+    let mut handle = SnapshotHandle { subtask, attempt, bytes: length, checksum, figures, shared };
+    handle.figures.full_bytes = inspect::full_bytes(&handle);
+    handle.figures.written_bytes = inspect::new_bytes(&handle, checkpoint);
+    Ok(handle)
 }
 
 /// Reads the snapshot that the handle knows.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use seawall_env::{Disk, Entry, File};
+use seawall_env::{Disk, Entry, File, Scratch};
 
 /// Files as the operating system has them; relative paths start at the working directory.
 #[derive(Debug, Clone, Copy, Default)]
@@ -99,6 +99,58 @@ impl Disk for FileSystem {
         })
         .await
     }
+
+    async fn scratch(&self, path: &Path) -> io::Result<Box<dyn Scratch>> {
+        let path = owned(path);
+        let file = blocking(move || {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let mut options = std::fs::OpenOptions::new();
+            options.read(true).write(true).create_new(true);
+            loop {
+                // Never a file that exists: it may be another process's, which has yet to remove the name.
+                let opened = options.open(&path);
+                let is_left_over =
+                    matches!(&opened, Err(it) if it.kind() == io::ErrorKind::AlreadyExists);
+                // From here on the file lives as long as its handle, whatever becomes of the process.
+                match std::fs::remove_file(&path) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return opened.and(Err(error)),
+                }
+                if !is_left_over {
+                    return opened;
+                }
+            }
+        });
+        Ok(Box::new(ScratchFile(file.await?)))
+    }
+}
+
+/// A file whose name is already gone.
+struct ScratchFile(std::fs::File);
+
+#[async_trait]
+impl Scratch for ScratchFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn read_at(&self, position: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(into, position)
+    }
+
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, position)
+    }
+
+    /// The calls have taken their time.
+    async fn settle(&self) {}
 }
 
 struct OpenFile(Arc<std::fs::File>);

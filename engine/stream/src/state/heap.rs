@@ -24,7 +24,8 @@ use hashbrown::HashTable;
 use crate::error::StreamError;
 use crate::key::Key;
 use crate::record::Record;
-use crate::state::{EncodedGroup, StateBackend, StateView};
+use crate::source::Progress;
+use crate::state::{Changes, EncodedGroup, Entries, SnapshotRequest, StateBackend, StateView};
 
 /// Keys of a page, on average over its key group, above which the group gets twice as many pages.
 /// Most pages then stay below the 112 keys that fit into 128 buckets.
@@ -182,6 +183,14 @@ impl<K: Key, V: Record + Clone> HeapState<K, V> {
             group.length -= 1;
         }
     }
+
+    fn sorted_keys(&self) -> Vec<K> {
+        let pages = self.groups.iter().flat_map(|group| &group.pages);
+        let mut keys: Vec<K> =
+            pages.flat_map(|page| page.table().iter().map(|(key, _)| key.clone())).collect();
+        keys.sort_unstable();
+        keys
+    }
 }
 
 impl<K: Key, V: Record + Clone + Sync> StateBackend<K, V> for HeapState<K, V> {
@@ -209,15 +218,25 @@ impl<K: Key, V: Record + Clone + Sync> StateBackend<K, V> for HeapState<K, V> {
         Ok(result)
     }
 
-    fn sorted_keys(&self) -> Result<Vec<K>, StreamError> {
-        let pages = self.groups.iter().flat_map(|group| &group.pages);
-        let mut keys: Vec<K> =
-            pages.flat_map(|page| page.table().iter().map(|(key, _)| key.clone())).collect();
-        keys.sort_unstable();
-        Ok(keys)
+    /// The keys that are yet to be visited, ascending.
+    type Walk = Option<std::vec::IntoIter<K>>;
+
+    fn walk(
+        &mut self,
+        walk: &mut Self::Walk,
+        limit: usize,
+        mut each: impl FnMut(&K, &V),
+    ) -> Result<Progress, StreamError> {
+        let keys = walk.get_or_insert_with(|| self.sorted_keys().into_iter());
+        for key in keys.by_ref().take(limit) {
+            self.update(&key, |slot| {
+                each(&key, slot.as_ref().expect("state does not change during a walk"));
+            })?;
+        }
+        Ok(if keys.len() == 0 { Progress::Ended } else { Progress::Ready })
     }
 
-    fn view(&mut self) -> Result<Box<dyn StateView>, StreamError> {
+    fn view(&mut self, _: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
         let mut groups = Vec::new();
         for (key_group, group) in (0..).zip(&mut self.groups) {
             if group.length > 0 {
@@ -238,6 +257,17 @@ impl<K: Key, V: Record + Clone + Sync> StateBackend<K, V> for HeapState<K, V> {
             bytes = rest;
         }
         if bytes.is_empty() { Ok(()) } else { Err(decoded(postcard::Error::SerdeDeCustom)) }
+    }
+
+    fn apply(&mut self, changes: &Changes) -> Result<(), StreamError> {
+        let decoded = |source| StreamError::Decode { what: "keyed state", source };
+        for entry in Entries::new(&changes.bytes) {
+            let (key, value) = entry.map_err(decoded)?;
+            let key: K = postcard::from_bytes(key).map_err(decoded)?;
+            let value = value.map(postcard::from_bytes).transpose().map_err(decoded)?;
+            self.update(&key, |slot| *slot = value)?;
+        }
+        Ok(())
     }
 }
 

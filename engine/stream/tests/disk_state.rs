@@ -1,0 +1,254 @@
+//! State on disk against a plain map: what the cache evicts is not lost, snapshots are of one moment,
+//! chains of changes add up, and whatever the disk does is an error and never another value.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+use seawall_env::Scratch;
+use seawall_protocol::CheckpointId;
+use seawall_stream::state::{Changes, DiskState, SnapshotRequest, StateBackend, StateView};
+use seawall_stream::{Progress, StreamError};
+
+const KEY_GROUPS: u32 = 8;
+
+type Model = BTreeMap<String, u64>;
+type Disk = DiskState<String, u64>;
+
+/// A scratch file in memory.
+struct Memory {
+    bytes: Mutex<Vec<u8>>,
+    /// Calls that work; below zero none does.
+    works: AtomicI64,
+}
+
+impl Memory {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { bytes: Mutex::default(), works: AtomicI64::new(i64::MAX) })
+    }
+
+    fn call(&self) -> io::Result<std::sync::MutexGuard<'_, Vec<u8>>> {
+        if self.works.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(self.bytes.lock().expect("nobody panicked"))
+    }
+}
+
+#[async_trait]
+impl Scratch for Memory {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.call()?.len() as u64)
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.call()?.resize(usize::try_from(length).expect("a test is small"), 0);
+        Ok(())
+    }
+    fn read_at(&self, position: u64, into: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(position).expect("a test is small");
+        let bytes = self.call()?;
+        into.copy_from_slice(
+            bytes.get(start..start + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?,
+        );
+        Ok(())
+    }
+    fn write_at(&self, position: u64, written: &[u8]) -> io::Result<()> {
+        let start = usize::try_from(position).expect("a test is small");
+        let mut bytes = self.call()?;
+        let end = bytes.len().max(start + written.len());
+        bytes.resize(end, 0);
+        bytes[start..start + written.len()].copy_from_slice(written);
+        Ok(())
+    }
+    async fn settle(&self) {}
+}
+
+/// The smallest cache: a few keys.
+fn opened(scratch: &Arc<Memory>) -> Disk {
+    let mut state = Disk::new(KEY_GROUPS, 0);
+    state.open(scratch.clone()).expect("the file works");
+    state
+}
+
+fn contents(state: &mut Disk) -> Result<Model, StreamError> {
+    let (mut walk, mut found) = (None, Model::new());
+    let mut each = |key: &String, value: &u64| {
+        assert_eq!(found.insert(key.clone(), *value), None, "{key} was visited twice");
+    };
+    while state.walk(&mut walk, 7, &mut each)? == Progress::Ready {}
+    Ok(found)
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Add(u8, u64),
+    Remove(u8),
+    Look(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u8>(), any::<u64>()).prop_map(|(key, value)| Step::Add(key, value)),
+        1 => any::<u8>().prop_map(Step::Remove),
+        2 => any::<u8>().prop_map(Step::Look),
+    ]
+}
+
+fn name(key: u8) -> String {
+    format!("key-{key}")
+}
+
+/// Takes the step in both; what the state holds for the key must be what the map holds.
+fn take(step: &Step, state: &mut Disk, model: &mut Model) -> Result<(), StreamError> {
+    let (Step::Add(key, _) | Step::Remove(key) | Step::Look(key)) = *step;
+    let key = name(key);
+    let before = state.update(&key, |slot| {
+        let before = *slot;
+        match step {
+            Step::Add(_, value) => *slot = Some(slot.unwrap_or(0).wrapping_add(*value)),
+            Step::Remove(_) => *slot = None,
+            Step::Look(_) => {}
+        }
+        before
+    })?;
+    assert_eq!(before, model.get(&key).copied(), "{key}");
+    match step {
+        Step::Add(_, value) => {
+            let sum = model.entry(key).or_default();
+            *sum = sum.wrapping_add(*value);
+        }
+        Step::Remove(_) => drop(model.remove(&key)),
+        Step::Look(_) => {}
+    }
+    Ok(())
+}
+
+fn runs(view: &mut dyn StateView) -> (bool, Vec<Changes>) {
+    let runs = view.runs().expect("state on disk has runs");
+    let is_base = runs.is_base();
+    let mut all = Vec::new();
+    while let Some(run) = runs.next_run(64).expect("the file works") {
+        all.extend(run);
+    }
+    (is_base, all)
+}
+
+fn request(checkpoint: u64, since: Option<u64>) -> SnapshotRequest {
+    SnapshotRequest { checkpoint: CheckpointId(checkpoint), since: since.map(CheckpointId) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_the_cache_evicts_is_not_lost(steps in prop::collection::vec(step(), 0..400)) {
+        let (mut state, mut model) = (opened(&Memory::new()), Model::new());
+        for step in &steps {
+            take(step, &mut state, &mut model).unwrap();
+            prop_assert!(state.cached() <= 2 * 16, "{} keys are cached", state.cached());
+        }
+        prop_assert_eq!(contents(&mut state).unwrap(), model);
+    }
+
+    // Rules: F5, I6
+    #[test]
+    fn a_chain_of_changes_since_confirmed_snapshots_adds_up_to_the_state_of_its_last(
+        intervals in prop::collection::vec(
+            (prop::collection::vec(step(), 0..60), any::<bool>(), any::<bool>()),
+            1..12,
+        ),
+    ) {
+        let (mut state, mut model) = (opened(&Memory::new()), Model::new());
+        state.track_changes(None);
+        let mut confirmed: Option<(u64, Vec<Changes>)> = None;
+        for (checkpoint, (steps, is_confirmed, is_late)) in (1..).zip(&intervals) {
+            let half = if *is_late { steps.len() / 2 } else { steps.len() };
+            for step in &steps[..half] {
+                take(step, &mut state, &mut model).unwrap();
+            }
+            let since = confirmed.as_ref().map(|(id, _)| *id);
+            let mut view = state.view(request(checkpoint, since)).unwrap();
+            let expected = model.clone();
+            // What happens after the view was taken is not in it.
+            for step in &steps[half..] {
+                take(step, &mut state, &mut model).unwrap();
+            }
+            let (is_base, changes) = runs(view.as_mut());
+            prop_assert_eq!(is_base, since.is_none(), "checkpoint {}", checkpoint);
+            let mut chain = match &confirmed {
+                Some((_, chain)) if !is_base => chain.clone(),
+                Some(_) | None => Vec::new(),
+            };
+            chain.extend(changes);
+            let mut restored = opened(&Memory::new());
+            for changes in &chain {
+                restored.apply(changes).unwrap();
+            }
+            prop_assert_eq!(contents(&mut restored).unwrap(), expected, "checkpoint {}", checkpoint);
+            if *is_confirmed {
+                state.confirm(CheckpointId(checkpoint));
+                confirmed = Some((checkpoint, chain));
+            }
+        }
+    }
+
+    // Rules: R2, R4
+    #[test]
+    fn a_disk_that_fails_or_rots_is_an_error_and_never_another_value(
+        steps in prop::collection::vec(step(), 100..300),
+        works in 20..2_000_i64,
+        rots in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let scratch = Memory::new();
+        let (mut state, mut model) = (opened(&scratch), Model::new());
+        let half = steps.len() / 2;
+        for step in &steps[..half] {
+            take(step, &mut state, &mut model).unwrap();
+        }
+        if let Some(rots) = rots {
+            let mut bytes = scratch.bytes.lock().unwrap();
+            let at = rots.index(bytes.len());
+            bytes[at] ^= 0x40;
+        } else {
+            scratch.works.store(works, Ordering::SeqCst);
+        }
+        for step in &steps[half..] {
+            // `take` asserts that each value which is read is the right one.
+            if take(step, &mut state, &mut model).is_err() {
+                return Ok(());
+            }
+        }
+        if let Ok(found) = contents(&mut state) {
+            prop_assert_eq!(found, model);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_outlives_the_state_it_was_taken_of() {
+    let mut state = opened(&Memory::new());
+    for key in 0..100 {
+        state.update(&name(key), |slot| *slot = Some(1)).unwrap();
+    }
+    let mut view = state.view(request(1, None)).unwrap();
+    drop(state);
+    // The store is gone with its attempt; what is asked of the view then may fail and must not panic.
+    let runs = view.runs().expect("state on disk has runs");
+    let _ = runs.next_run(1 << 20);
+}
+
+#[test]
+fn too_many_unconfirmed_snapshots_make_the_next_one_full() {
+    let mut state = opened(&Memory::new());
+    state.track_changes(Some(CheckpointId(1)));
+    let mut last = true;
+    for checkpoint in 2..30 {
+        state.update(&name(1), |slot| *slot = Some(checkpoint)).unwrap();
+        let mut view = state.view(request(checkpoint, Some(1))).unwrap();
+        last = runs(view.as_mut()).0;
+    }
+    assert!(last, "what nobody confirms is not kept for ever");
+}
