@@ -194,9 +194,14 @@ impl DiskStore {
             directories.insert(parent(&path));
             removed.push(Ok(key));
         }
-        directories.remove(&self.root);
         for directory in directories {
-            if let Err(error) = self.tidy(&directory).await {
+            // The root stays, also empty; what was removed from it must stay removed like everything else.
+            let tidied = if directory == self.root {
+                self.disk.sync_directory(&directory).await.map_err(uncertain("sync", &directory))
+            } else {
+                self.tidy(&directory).await
+            };
+            if let Err(error) = tidied {
                 removed.push(Err(error));
             }
         }
