@@ -68,6 +68,7 @@ fn check(mode: CheckpointMode, channels: u32, transcript: &[(Step, &str)]) {
     }
 }
 
+// Rules: C1, C2
 #[test]
 fn channels_wait_for_each_other_and_are_read_again_only_after_the_cut() {
     check(
@@ -81,11 +82,13 @@ fn channels_wait_for_each_other_and_are_read_again_only_after_the_cut() {
     );
 }
 
+// Rules: C9
 #[test]
 fn a_single_channel_is_never_blocked() {
     check(ExactlyOnce, 1, &[(Barrier(0, 1), "started 1, cut 1"), (Barrier(0, 1), "ignore 1")]);
 }
 
+// Rules: C3
 #[test]
 fn a_channel_that_closes_during_alignment_no_longer_owes_its_barrier() {
     check(
@@ -101,6 +104,7 @@ fn a_channel_that_closes_during_alignment_no_longer_owes_its_barrier() {
     );
 }
 
+// Rules: C4
 #[test]
 fn an_older_barrier_is_passed_over_and_its_channel_flows_on() {
     check(
@@ -115,6 +119,7 @@ fn an_older_barrier_is_passed_over_and_its_channel_flows_on() {
     );
 }
 
+// Rules: C5, C7
 #[test]
 fn a_newer_barrier_subsumes_the_alignment_and_starts_its_own() {
     check(
@@ -128,11 +133,13 @@ fn a_newer_barrier_subsumes_the_alignment_and_starts_its_own() {
     );
 }
 
+// Rules: C4
 #[test]
 fn a_repeated_barrier_on_a_blocked_channel_is_ignored() {
     check(ExactlyOnce, 2, &[(Barrier(0, 1), "started 1, block ch0"), (Barrier(0, 1), "ignore 1")]);
 }
 
+// Rules: C6
 #[test]
 fn a_cancel_marker_frees_the_channels_and_late_barriers_never_restart_the_alignment() {
     check(
@@ -147,6 +154,7 @@ fn a_cancel_marker_frees_the_channels_and_late_barriers_never_restart_the_alignm
     );
 }
 
+// Rules: C6
 #[test]
 fn a_cancel_marker_ahead_of_all_barriers_is_forwarded_once_and_remembered() {
     check(
@@ -162,6 +170,7 @@ fn a_cancel_marker_ahead_of_all_barriers_is_forwarded_once_and_remembered() {
     );
 }
 
+// Rules: F4
 #[test]
 fn an_abort_that_arrives_before_the_barrier_puts_a_cancel_marker_in_its_place() {
     check(
@@ -239,6 +248,7 @@ fn a_trigger_abandons_an_older_alignment_and_is_passed_over_behind_its_own_barri
     );
 }
 
+// Rules: D1, D3, D4
 #[test]
 fn at_least_once_counts_barriers_without_blocking_and_the_newest_cut_forgets_the_older() {
     check(
@@ -253,6 +263,7 @@ fn at_least_once_counts_barriers_without_blocking_and_the_newest_cut_forgets_the
     );
 }
 
+// Rules: D2
 #[test]
 fn at_least_once_drops_the_oldest_count_beyond_its_bound() {
     let mut aligner = new(AtLeastOnce, 2, None);
@@ -278,6 +289,7 @@ fn a_cancelled_checkpoint_that_is_no_longer_remembered_still_does_not_start() {
     }
 }
 
+// Rules: A2, C4
 #[test]
 fn barriers_up_to_the_restored_checkpoint_mean_nothing() {
     let mut aligner = new(ExactlyOnce, 1, Some(CheckpointId(3)));

@@ -893,7 +893,7 @@ fn completed_one_with(plan: JobPlan) -> Script {
     script
 }
 
-// Rules: H1, N4
+// Rules: B10, H1, N4
 #[test]
 fn a_job_without_faults_completes_checkpoints_and_stores_its_result() {
     let mut script = completed_one();

@@ -57,7 +57,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    // Rules: G1, G2, G8
+    // Rules: G1, G2, G8, K11
     #[test]
     fn an_ack_is_answered_in_every_state_and_the_last_one_alone_writes_the_manifest(
         steps in prop::collection::vec(any_step(), 0..200),

@@ -175,6 +175,7 @@ fn only_a_completed_checkpoint_with_a_snapshot_here_is_confirmed() {
     assert_eq!(confirmed(completed(5)), [Effect::Confirm(CheckpointId(5))]);
 }
 
+// Rules: F2, F7
 #[test]
 fn a_source_forwards_the_barrier_before_its_snapshot_and_acks_only_what_is_durable() {
     check(
@@ -188,6 +189,7 @@ fn a_source_forwards_the_barrier_before_its_snapshot_and_acks_only_what_is_durab
     );
 }
 
+// Rules: F3
 #[test]
 fn a_repeated_or_older_trigger_is_ignored_and_not_acked() {
     check(
@@ -201,6 +203,7 @@ fn a_repeated_or_older_trigger_is_ignored_and_not_acked() {
     );
 }
 
+// Rules: F4
 #[test]
 fn a_source_sends_a_cancel_marker_for_a_checkpoint_aborted_before_it_started() {
     check(
@@ -214,6 +217,7 @@ fn a_source_sends_a_cancel_marker_for_a_checkpoint_aborted_before_it_started() {
     );
 }
 
+// Rules: C2, F2, K1
 #[test]
 fn channels_flow_again_only_after_barrier_pre_commit_and_snapshot() {
     check(
@@ -226,6 +230,7 @@ fn channels_flow_again_only_after_barrier_pre_commit_and_snapshot() {
     );
 }
 
+// Rules: C5
 #[test]
 fn a_newer_barrier_declines_the_older_checkpoint_as_subsumed() {
     check(
@@ -239,6 +244,7 @@ fn a_newer_barrier_declines_the_older_checkpoint_as_subsumed() {
     );
 }
 
+// Rules: G8
 #[test]
 fn a_snapshot_that_became_durable_after_its_abort_is_not_acked() {
     check(
@@ -252,6 +258,7 @@ fn a_snapshot_that_became_durable_after_its_abort_is_not_acked() {
     );
 }
 
+// Rules: G8, G9
 #[test]
 fn an_abort_races_with_barriers_and_frees_the_channels() {
     check(
@@ -266,6 +273,7 @@ fn an_abort_races_with_barriers_and_frees_the_channels() {
     );
 }
 
+// Rules: F6
 #[test]
 fn a_snapshot_that_cannot_be_written_is_declined_and_the_subtask_runs_on() {
     check(
@@ -279,6 +287,7 @@ fn a_snapshot_that_cannot_be_written_is_declined_and_the_subtask_runs_on() {
     );
 }
 
+// Rules: K4, K5
 #[test]
 fn restored_transactions_are_visible_before_lingering_ones_are_removed_and_input_is_read() {
     check(
@@ -291,6 +300,7 @@ fn restored_transactions_are_visible_before_lingering_ones_are_removed_and_input
     );
 }
 
+// Rules: F8, K5
 #[test]
 fn a_barrier_before_run_is_declined_because_its_transaction_would_count_as_lingering() {
     check(
@@ -318,6 +328,7 @@ fn a_trigger_that_overtakes_the_commit_of_restored_transactions_waits_for_it() {
     );
 }
 
+// Rules: K2
 #[test]
 fn a_completion_that_arrives_while_a_later_snapshot_is_written_commits_only_its_own() {
     check(
@@ -349,6 +360,7 @@ fn a_snapshot_is_taken_while_a_commit_is_outstanding() {
     );
 }
 
+// Rules: H4, K7
 #[test]
 fn the_transaction_of_an_aborted_checkpoint_rides_with_the_next_completed_one() {
     check(
@@ -366,6 +378,7 @@ fn the_transaction_of_an_aborted_checkpoint_rides_with_the_next_completed_one() 
     );
 }
 
+// Rules: K2
 #[test]
 fn the_completion_of_a_checkpoint_that_was_never_snapshotted_here_commits_nothing() {
     check(
@@ -378,6 +391,7 @@ fn the_completion_of_a_checkpoint_that_was_never_snapshotted_here_commits_nothin
     );
 }
 
+// Rules: K8
 #[test]
 fn a_commit_that_keeps_failing_fails_the_attempt_and_is_never_skipped() {
     let mut transcript = vec![(Input::Start, "commit 1")];
@@ -390,6 +404,7 @@ fn a_commit_that_keeps_failing_fails_the_attempt_and_is_never_skipped() {
     check(restored(plan(0, true), 2, &[1, 2]), &transcript);
 }
 
+// Rules: K13, N3
 #[test]
 fn a_subtask_that_ended_finishes_when_its_first_checkpoint_after_the_end_is_committed() {
     check(
@@ -521,6 +536,7 @@ fn a_subtask_whose_whole_upstream_finished_is_triggered_and_cuts_behind_its_last
     );
 }
 
+// Rules: N3
 #[test]
 fn a_checkpoint_from_before_the_end_of_input_never_finishes_the_subtask() {
     check(
@@ -688,6 +704,8 @@ impl Judge {
                     Some(&Effect::Snapshot(Barrier::aligned(*checkpoint))),
                     "atomic (K1)"
                 );
+                let used = self.pre_committed.iter().chain(&self.restored_transactions).max();
+                assert!(used < Some(checkpoint), "its id was used (K12)");
                 self.pre_committed.insert(*checkpoint);
             }
             Effect::Snapshot(Barrier { checkpoint, .. }) => {
@@ -864,6 +882,7 @@ impl Driver {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
+    // Rules: F7, K1, K2, K4, K12, K13
     #[test]
     fn any_input_in_any_state_has_an_answer_that_breaks_no_rule(
         plan in any_plan(),
@@ -882,6 +901,7 @@ proptest! {
         }
     }
 
+    // Rules: K2, K13, N3
     #[test]
     fn in_an_orderly_world_every_transaction_becomes_visible_and_the_subtask_finishes(
         plan in any_plan(),
