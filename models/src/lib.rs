@@ -3,6 +3,7 @@
 //! ```text
 //!   alignment    Subtask × 5          one barrier on each channel cuts the job at one place
 //!   checkpoint   Coordinator, Worker  a checkpoint is whole, durable and the newest, whoever crashes when
+//!   shared-files Coordinator, Subtask no file goes that a checkpoint refers to, and none stays for nothing
 //!   commit       Subtask × 2          each record is visible exactly once, whatever crashes between two steps
 //! ```
 //!
@@ -18,6 +19,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod commit;
 pub mod plants;
+pub mod shared_files;
 
 use seawall_protocol::tamper::{Honest, Tamper};
 
@@ -51,6 +53,10 @@ pub fn models() -> &'static [ModelInfo] {
             name: "commit",
             about: "each record becomes visible exactly once, whatever crashes between two steps",
         },
+        ModelInfo {
+            name: "shared-files",
+            about: "no retained checkpoint refers to a file that is gone, and none stays for nothing",
+        },
     ]
 }
 
@@ -82,6 +88,10 @@ fn run(name: &str, size: Size, tamper: Box<dyn Tamper>) -> Option<Report> {
             check::check(name, size, &checkpoint::Checkpoint::new(size, tamper), STATES_MAX)
         }
         "commit" => check::check(name, size, &commit::Commit::new(size, tamper), STATES_MAX),
+        "shared-files" => {
+            let model = shared_files::SharedFilesModel::new(size, tamper);
+            check::check(name, size, &model, STATES_MAX)
+        }
         other => unreachable!("{other} is listed and not run"),
     })
 }

@@ -44,3 +44,14 @@ fn the_larger_life_of_checkpoints_holds() {
 fn the_larger_commit_holds() {
     holds_with("commit", Size::Merge, 222_197, 526_235);
 }
+
+// Rules: G1, G2, I1, I2, I3, I4, I5, I6, I8, I9
+#[test]
+fn shared_files_hold() {
+    holds_with("shared-files", Size::Smoke, 229_753, 460_271);
+}
+
+#[test]
+fn the_larger_shared_files_hold() {
+    holds_with("shared-files", Size::Merge, 983_749, 2_164_773);
+}

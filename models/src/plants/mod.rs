@@ -14,6 +14,7 @@ mod callbacks;
 mod checkpoint;
 mod commit;
 mod ends;
+mod shared_files;
 mod trigger;
 
 /// A defect put in on purpose, and who must find it.
@@ -59,6 +60,7 @@ pub fn all() -> impl Iterator<Item = &'static Plant> {
         checkpoint::PLANTS,
         commit::PLANTS,
         ends::PLANTS,
+        shared_files::PLANTS,
         trigger::PLANTS,
     ]
     .into_iter()
