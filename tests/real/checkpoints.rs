@@ -63,6 +63,48 @@ fn json_holds_the_same() {
     assert!(explained["phase"].is_string(), "{explained}");
 }
 
+// Rules: I2, R2, S1
+#[test]
+fn an_incremental_checkpoint_shows_its_full_size_and_what_was_written_for_it() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "config.yaml",
+        "state.backend:\n  type: disk\n  disk.cache-size: 64 kb\nexecution.checkpointing:\n  incremental: true\n  \
+         interval: 100 ms\n  num-retained: 8\n",
+    );
+    scratch.finish(
+        "run keyed-count -o records=40000 -o keys=20000 -o rate=20000 -o output=out --config config.yaml",
+    );
+    let json = |command: &str| {
+        let said = scratch.finish(&format!("checkpoint {command} --json"));
+        serde_json::from_str::<Value>(&said).unwrap()
+    };
+    let list = json("list seawall-data");
+    let sizes = |it: &Value| (it["new_bytes"].as_u64().unwrap(), it["bytes"].as_u64().unwrap());
+    let is_incremental = |it: &&Value| sizes(it).0 < sizes(it).1;
+    let incremental = list["checkpoints"].as_array().unwrap().iter().find(is_incremental);
+    let incremental = incremental.unwrap_or_else(|| panic!("none is incremental: {list}"));
+    let shown = json(&format!("show seawall-data --checkpoint {}", incremental["checkpoint"]));
+    let sum = |field: &str| -> u64 {
+        let snapshots = shown["snapshots"].as_array().unwrap();
+        snapshots.iter().map(|it| it[field].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("new_bytes"), sum("bytes")), sizes(incremental));
+    let show = scratch.finish("checkpoint show seawall-data");
+    for column in ["of them new", "files", "full size", "written"] {
+        assert!(show.contains(column), "{column}: {show}");
+    }
+    scratch.finish("checkpoint verify seawall-data");
+
+    // A shared file that is gone damages whatever refers to it.
+    let shared = fs::read_dir(scratch.job_directory().join("shared")).unwrap();
+    let path = shared.map(|it| it.unwrap().path()).max().unwrap();
+    fs::remove_file(&path).unwrap();
+    let said = scratch.run("checkpoint verify seawall-data");
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.stdout.contains(path.file_name().unwrap().to_str().unwrap()), "{}", said.stdout);
+}
+
 // Rules: R2
 #[test]
 fn a_damaged_snapshot_is_named() {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use seawall_runtime::connectors::{FileSink, GeneratorSource, Rated};
 use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
-use seawall_runtime::storage::{Storage, inspect, layout, record};
+use seawall_runtime::storage::{Manifest, Storage, inspect, layout, record};
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::wire::encode_message;
 use seawall_runtime::worker::{self, WorkerConfig};
@@ -240,6 +240,47 @@ async fn a_worker_that_dies_and_comes_back_changes_nothing_in_the_output() {
     assert_eq!(outcome.unwrap(), Outcome::Result(JobResult::Finished));
     assert_eq!(cluster.output(), expected());
     assert_eq!(cluster.names.count("attempt-deployed"), 2);
+}
+
+// Rules: F9, I8, J1
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_on_disk_is_restored_from_the_store_whatever_the_dead_left_in_scratch() {
+    let mut cluster = Cluster::new(Some(40_000));
+    // A cache of a few keys, so that nearly all state is on disk.
+    cluster.state = StateBackend::Disk { cache_bytes: 16 << 10 };
+    cluster.is_incremental = true;
+    // Names of the first attempts, as a process leaves them that dies between creating and unlinking.
+    let scratch = cluster.directory.path().join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    for (index, attempt) in [(0, 1), (1, 1), (0, 2), (1, 2)] {
+        let name = scratch.join(format!("op1-{index}-attempt-{attempt}"));
+        std::fs::write(name, vec![0xA5; 1 << 16]).unwrap();
+    }
+    let _other = cluster.worker(1, 1);
+    let dies = cluster.worker(2, 1);
+    let chaos = async {
+        cluster.until("checkpoint-completed", 3).await;
+        dies.abort();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(cluster.worker(2, 1));
+    };
+    let (outcome, ()) = tokio::join!(cluster.coordinator(), chaos);
+    assert_eq!(outcome.unwrap(), Outcome::Result(JobResult::Finished));
+    assert_eq!(cluster.output(), expected());
+    let left: Vec<_> = std::fs::read_dir(&scratch).unwrap().collect();
+    assert!(left.is_empty(), "whoever opens a scratch file takes its name away: {left:?}");
+
+    // Shared files are in use by what is retained, and by nothing else (T8).
+    let inventory = inspect::list(&cluster.storage()).await.unwrap();
+    let manifests = inventory.checkpoints.iter().filter_map(|it| it.manifest.as_ref().ok());
+    let used: BTreeSet<_> = manifests.flat_map(Manifest::shared).map(|it| it.id).collect();
+    let files = std::fs::read_dir(cluster.storage().root().join("shared")).unwrap();
+    assert!(!used.is_empty());
+    assert_eq!(files.count(), used.len(), "{used:?}");
+    for listed in &inventory.checkpoints {
+        let problems = inspect::verify(&cluster.storage(), listed.checkpoint).await.unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+    }
 }
 
 // Rules: A1, H2

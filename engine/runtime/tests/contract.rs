@@ -35,3 +35,17 @@ async fn the_disk_keeps_its_contract() {
 async fn the_network_keeps_its_contract() {
     contract::network(&env(), "coordinator").await;
 }
+
+// Rules: F9
+#[tokio::test]
+async fn a_scratch_file_that_a_dead_process_left_is_never_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("scratch/op1-0-attempt-1");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, b"state of another life").unwrap();
+    let file = env().disk.scratch(&path).await.unwrap();
+    assert_eq!(file.length().unwrap(), 0);
+    assert!(!path.exists(), "its name is gone, and nobody finds the new file either");
+    file.write_at(0, b"state of this one").unwrap();
+    assert_eq!(file.length().unwrap(), 17);
+}

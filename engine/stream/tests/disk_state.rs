@@ -136,6 +136,26 @@ fn runs(view: &mut dyn StateView) -> (bool, Vec<Changes>) {
     (is_base, all)
 }
 
+/// What a new state holds once the chain is applied.
+fn restored(chain: &[Changes]) -> Model {
+    let mut restored = opened(&Memory::new());
+    for changes in chain {
+        restored.apply(changes).expect("the file works");
+    }
+    contents(&mut restored).expect("the file works")
+}
+
+/// A step in the life of snapshots.
+#[derive(Debug, Clone)]
+enum Move {
+    Write(Vec<Step>),
+    Snapshot,
+    FullSnapshot,
+    Confirm(prop::sample::Index),
+    Abort(prop::sample::Index),
+    Restore,
+}
+
 fn request(checkpoint: u64, since: Option<u64>) -> SnapshotRequest {
     SnapshotRequest { checkpoint: CheckpointId(checkpoint), since: since.map(CheckpointId) }
 }
@@ -195,6 +215,79 @@ proptest! {
         }
     }
 
+    // Rules: I1, I4, I6
+    #[test]
+    fn whatever_is_confirmed_late_or_never_a_chain_restores_what_a_full_snapshot_holds(
+        moves in prop::collection::vec(
+            prop_oneof![
+                6 => prop::collection::vec(step(), 0..40).prop_map(Move::Write),
+                4 => Just(Move::Snapshot),
+                1 => Just(Move::FullSnapshot),
+                3 => any::<prop::sample::Index>().prop_map(Move::Confirm),
+                2 => any::<prop::sample::Index>().prop_map(Move::Abort),
+                1 => Just(Move::Restore),
+            ],
+            0..60,
+        ),
+    ) {
+        let (mut state, mut model) = (opened(&Memory::new()), Model::new());
+        state.track_changes(None);
+        let mut next = 1;
+        // Durable and neither confirmed nor given up.
+        let mut written: BTreeMap<u64, Vec<Changes>> = BTreeMap::new();
+        let mut confirmed: Option<(u64, Vec<Changes>, Model)> = None;
+        let mut models: BTreeMap<u64, Model> = BTreeMap::new();
+        for one in &moves {
+            match one {
+                Move::Write(steps) => {
+                    for step in steps {
+                        take(step, &mut state, &mut model).unwrap();
+                    }
+                }
+                Move::Snapshot | Move::FullSnapshot => {
+                    let is_asked_full = matches!(one, Move::FullSnapshot);
+                    let since = confirmed.as_ref().map(|it| it.0).filter(|_| !is_asked_full);
+                    let mut view = state.view(request(next, since)).unwrap();
+                    let (is_base, changes) = runs(view.as_mut());
+                    prop_assert!(is_base || since.is_some());
+                    let base = confirmed.as_ref().filter(|_| !is_base).map(|it| it.1.clone());
+                    let mut chain = base.unwrap_or_default();
+                    chain.extend(changes);
+                    prop_assert_eq!(&restored(&chain), &model, "checkpoint {}", next);
+                    models.insert(next, model.clone());
+                    // One that owns its files is built upon by nobody, as a savepoint is.
+                    if !is_asked_full {
+                        written.insert(next, chain);
+                    }
+                    next += 1;
+                }
+                // Late: newer snapshots may have been taken, and older ones are confirmed with it.
+                Move::Confirm(of) if !written.is_empty() => {
+                    let checkpoint = *written.keys().nth(of.index(written.len())).unwrap();
+                    let chain = written.remove(&checkpoint).unwrap();
+                    written = written.split_off(&checkpoint);
+                    state.confirm(CheckpointId(checkpoint));
+                    confirmed = Some((checkpoint, chain, models[&checkpoint].clone()));
+                }
+                Move::Abort(of) if !written.is_empty() => {
+                    let checkpoint = *written.keys().nth(of.index(written.len())).unwrap();
+                    written.remove(&checkpoint);
+                }
+                Move::Restore => {
+                    let Some((checkpoint, chain, of_then)) = &confirmed else { continue };
+                    (state, model) = (opened(&Memory::new()), of_then.clone());
+                    for changes in chain {
+                        state.apply(changes).unwrap();
+                    }
+                    state.track_changes(Some(CheckpointId(*checkpoint)));
+                    written.clear();
+                }
+                Move::Confirm(_) | Move::Abort(_) => {}
+            }
+        }
+        prop_assert_eq!(contents(&mut state).unwrap(), model);
+    }
+
     // Rules: R2, R4
     #[test]
     fn a_disk_that_fails_or_rots_is_an_error_and_never_another_value(
@@ -251,4 +344,38 @@ fn too_many_unconfirmed_snapshots_make_the_next_one_full() {
         last = runs(view.as_mut()).0;
     }
     assert!(last, "what nobody confirms is not kept for ever");
+}
+
+#[test]
+fn state_is_many_times_the_memory_it_may_use() {
+    const CACHE: u64 = 256 << 10;
+    const KEYS: u64 = 60_000;
+    let scratch = Memory::new();
+    let mut state = DiskState::<u64, [u64; 8]>::new(KEY_GROUPS, CACHE);
+    state.open(scratch.clone()).unwrap();
+    let in_cache = size_of::<(u64, Option<[u64; 8]>)>();
+    let mut most = 0;
+    for round in 0..2 {
+        for key in 0..KEYS {
+            let add = |slot: &mut Option<[u64; 8]>| {
+                let before = slot.unwrap_or([u64::MAX - key; 8]);
+                *slot = Some(before.map(|it| it ^ (round + 1)));
+            };
+            state.update(&key, add).unwrap();
+            most = most.max(state.cached() * in_cache);
+        }
+    }
+    let (mut walk, mut found) = (None, 0);
+    let mut each = |key: &u64, value: &[u64; 8]| {
+        assert_eq!(*value, [(u64::MAX - key) ^ 3; 8]);
+        found += 1;
+    };
+    while state.walk(&mut walk, 1_000, &mut each).unwrap() == Progress::Ready {}
+    assert_eq!(found, KEYS);
+    // Half of the memory is the cache's in front of the store, the other half is redb's own.
+    let (most, held) = (most as u64, KEYS * in_cache as u64);
+    assert!(most <= CACHE / 2, "{most} bytes of keys and values are cached, at most {}", CACHE / 2);
+    assert!(held > 16 * CACHE, "{held} bytes of state are held with {CACHE} of memory");
+    let file = scratch.bytes.lock().unwrap().len() as u64;
+    assert!(file > 16 * CACHE, "{file} bytes are in the scratch file");
 }
