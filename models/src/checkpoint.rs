@@ -230,8 +230,10 @@ fn violated(state: &mut State, property: &'static str) {
 
 impl Checkpoint {
     fn lead(&self, disk: &Disk) -> Leader {
+        let mut plan = self.plan.clone();
+        self.tamper.before_coordinator(&mut plan);
         Leader {
-            core: Coordinator::new(self.plan.clone()),
+            core: Coordinator::new(plan),
             effects: VecDeque::new(),
             timers: BTreeSet::new(),
             writing: None,
@@ -759,6 +761,10 @@ impl Model for Checkpoint {
                     disk.manifests.contains(checkpoint)
                         && (1..=2).all(|it| disk.snapshots.contains(&(*checkpoint, WorkerId(it))))
                 })
+            }),
+            // B2: no more at once than may be.
+            Property::always("within-limits", |model: &Self, state: &State| {
+                state.leader.core.pending().len() <= model.plan.checkpoint.max_concurrent as usize
             }),
             // O6, A4: one attempt at a time on each worker, and none newer than the store knows.
             Property::always("one-owner", |_: &Self, state: &State| {

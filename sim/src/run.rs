@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use seawall_env::Env;
 use seawall_protocol::WorkerId;
-use seawall_protocol::config::CheckpointMode;
+use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
@@ -23,7 +23,7 @@ use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::worker::{self, WorkerConfig};
-use seawall_spec::{Ending, History, Recorded};
+use seawall_spec::{Ending, History, Limits, Recorded};
 
 use crate::evidence::{self, Evidence};
 use crate::fault;
@@ -32,7 +32,7 @@ use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario};
+use crate::scenario::{Claim, Fault, Node, Scenario, Verb};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE};
@@ -209,6 +209,15 @@ impl Stage {
         workload.rate.map_or(Duration::ZERO, |it| Duration::from_secs(workload.records / it + 1))
     }
 
+    /// How checkpoints are to be taken, if nobody else asks for any.
+    fn limits(&self) -> Option<Limits> {
+        let CheckpointConfig { max_concurrent, min_pause, tolerable_failures, .. } =
+            self.scenario.checkpoint;
+        let asks = |fault: &Fault| matches!(fault.verb, Verb::Ask(_));
+        let is_alone = !self.scenario.faults.iter().any(asks);
+        is_alone.then_some(Limits { max_concurrent, min_pause, tolerable_failures })
+    }
+
     fn history(&self, world: &World, outcome: Option<JobOutcome>, healed_at: Duration) -> History {
         let trace = self.recorder.trace();
         let events = trace.entries.iter().filter_map(|entry| match (&entry.what, entry.node) {
@@ -241,6 +250,7 @@ impl Stage {
             visible_early,
             checkpoints,
             leftover_files,
+            limits: self.limits(),
             healed_at,
             ending,
             pending: liveness::pending(&trace),

@@ -10,6 +10,10 @@ use crate::{coordinator, subtask, worker};
 
 /// Changes what goes into a core and what comes out. The defaults change nothing.
 pub trait Tamper: Send + Sync {
+    /// Before the coordinator is made of `plan`.
+    fn before_coordinator(&self, plan: &mut coordinator::JobPlan) {
+        let _ = plan;
+    }
     /// Before `input` reaches the coordinator; `false` drops it.
     fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
         let _ = input;

@@ -82,7 +82,9 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let _attached = config.control.attach(move |it| asked.push(Happening::Asked(it)));
     let fired = events.clone();
     let timers = Timers::new(&env, move |timer| fired.push(Happening::Fired(timer)));
-    let core = Coordinator::new(plan(&config));
+    let mut plan = plan(&config);
+    env.tamper.before_coordinator(&mut plan);
+    let core = Coordinator::new(plan);
     // One that cannot be read is begun anew, and says since when it counts.
     let found = history::read(&storage).await.ok().flatten();
     let historian = Historian::new(&config.job, found, &record);

@@ -27,12 +27,25 @@ pub struct History {
     pub checkpoints: Vec<CheckpointContents>,
     /// Files that belong to nothing, by path, after the run came to rest.
     pub leftover_files: Vec<String>,
+    /// How checkpoints were to be taken; `None` where somebody else asked for some, too.
+    pub limits: Option<Limits>,
     /// When the last fault healed; liveness is demanded from here. Zero for a run without faults.
     pub healed_at: Duration,
     /// How the run ended.
     pub ending: Ending,
     /// What the run still waited for at its end, for people: `keyed-count/1 waits for its barrier on ch0`.
     pub pending: Vec<String>,
+}
+
+/// How often checkpoints may be taken, and fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// In flight at once (B2).
+    pub max_concurrent: u32,
+    /// Between a completion and the next trigger (B3).
+    pub min_pause: Duration,
+    /// Failures in a row that an attempt survives (G6).
+    pub tolerable_failures: u32,
 }
 
 /// One event and where it came from.

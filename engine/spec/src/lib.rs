@@ -17,11 +17,13 @@ pub mod history;
 mod properties;
 pub mod violation;
 
-pub use history::{CheckpointContents, CommittedFile, Ending, History, Recorded, VisibleEarly};
+pub use history::{
+    CheckpointContents, CommittedFile, Ending, History, Limits, Recorded, VisibleEarly,
+};
 pub use properties::{
     all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
     exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
-    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest,
+    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest, within_limits,
 };
 pub use violation::Violation;
 
@@ -54,6 +56,7 @@ pub const ALL: &[Property] = &[
     durable_before_ack::PROPERTY,
     barriers_in_order::PROPERTY,
     ids_increase::PROPERTY,
+    within_limits::PROPERTY,
     no_orphans::PROPERTY,
     recovers::PROPERTY,
 ];

@@ -11,7 +11,7 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "finishes-at-its-end",
         about: "a subtask finishes when its input ends, without waiting for a checkpoint that holds its end",
-        bug: "FLINK-2491 (FLIP-147): tasks finished at once, and what they had pre-committed was never committed",
+        bug: "FLINK-23408 (FLIP-147): a task ended right behind its last records, and never committed them",
         rules: &["N3", "K13"],
         violates: "finish-after-checkpoint",
         model: Some("commit"),
@@ -33,10 +33,10 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "finished-subtask-is-awaited",
         about: "the coordinator does not hear that a subtask finished, and goes on waiting for its acks",
-        bug: "FLINK-2491: no checkpoint was completed any more once a task had finished",
+        bug: "FLIP-147, before it: no checkpoint was completed any more once a task had finished",
         rules: &["N1"],
         violates: "recovers",
-        model: None,
+        model: Some("checkpoint"),
         model_property: "recovers",
         in_simulator: true,
         tamper: || Box::new(FinishedSubtaskIsAwaited),
@@ -44,7 +44,7 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "source-is-held-as-finished",
         about: "a checkpoint holds its first source as finished although it goes on",
-        bug: "FLINK-25728, in its shape: who had finished was judged by another moment than the snapshot",
+        bug: "Paimon #9236, in its shape: the end of one subtask stood for something that went on",
         rules: &["N6", "N2"],
         violates: "exactly-once-output",
         model: None,
@@ -55,10 +55,10 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "final-is-told-as-one-of-many",
         about: "the completion of the final checkpoint is told as that of any other",
-        bug: "FLINK-28454, in its shape: the end was signalled without the flag that makes it the end",
+        bug: "FLINK-21132 and FLINK-21453, in their shape: the end was not told to those who waited for it",
         rules: &["N4", "N5"],
         violates: "recovers",
-        model: None,
+        model: Some("checkpoint"),
         model_property: "recovers",
         in_simulator: true,
         tamper: || Box::new(FinalIsToldAsOneOfMany),

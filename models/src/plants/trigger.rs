@@ -1,7 +1,9 @@
 //! Planted bugs of triggering, acks, timeouts, retention and the end on request.
 
+use std::time::Duration;
+
 use seawall_protocol::CheckpointId;
-use seawall_protocol::coordinator::{self, Effect as Order, Timer};
+use seawall_protocol::coordinator::{self, Effect as Order, JobPlan, Timer};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::ToCoordinator;
 use seawall_protocol::tamper::Tamper;
@@ -31,6 +33,39 @@ pub(super) const PLANTS: &[Plant] = &[
         model_property: "commit-after-completion",
         in_simulator: true,
         tamper: || Box::new(PublishedWithoutTheCheckpoint),
+    },
+    Plant {
+        name: "concurrency-limit-is-forgotten",
+        about: "checkpoints are triggered however many are in flight",
+        bug: "none known: the limit, turned off",
+        rules: &["B2"],
+        violates: "within-limits",
+        model: Some("checkpoint"),
+        model_property: "within-limits",
+        in_simulator: true,
+        tamper: || Box::new(ConcurrencyLimitIsForgotten),
+    },
+    Plant {
+        name: "pause-is-forgotten",
+        about: "the minimum pause between checkpoints is not kept",
+        bug: "none known: the pause, turned off",
+        rules: &["B3"],
+        violates: "within-limits",
+        model: None,
+        model_property: "within-limits",
+        in_simulator: true,
+        tamper: || Box::new(PauseIsForgotten),
+    },
+    Plant {
+        name: "failures-are-not-counted",
+        about: "however many checkpoints fail in a row, the attempt goes on",
+        bug: "none known: the budget of failures, turned off",
+        rules: &["G6"],
+        violates: "within-limits",
+        model: None,
+        model_property: "within-limits",
+        in_simulator: true,
+        tamper: || Box::new(FailuresAreNotCounted),
     },
     Plant {
         name: "deletions-are-not-answered",
@@ -106,6 +141,27 @@ impl Tamper for PublishedWithoutTheCheckpoint {
                 record.retained.retain(|it| it != published);
             }
         }
+    }
+}
+
+struct ConcurrencyLimitIsForgotten;
+impl Tamper for ConcurrencyLimitIsForgotten {
+    fn before_coordinator(&self, plan: &mut JobPlan) {
+        plan.checkpoint.max_concurrent = u32::MAX;
+    }
+}
+
+struct PauseIsForgotten;
+impl Tamper for PauseIsForgotten {
+    fn before_coordinator(&self, plan: &mut JobPlan) {
+        plan.checkpoint.min_pause = Duration::ZERO;
+    }
+}
+
+struct FailuresAreNotCounted;
+impl Tamper for FailuresAreNotCounted {
+    fn before_coordinator(&self, plan: &mut JobPlan) {
+        plan.checkpoint.tolerable_failures = u32::MAX;
     }
 }
 

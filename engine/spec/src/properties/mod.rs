@@ -3,7 +3,7 @@
 //! ```text
 //! what a user sees     exactly_once_output · no_loss · exactly_once_state · restorable · recovers · no_orphans
 //! transactions         commit_after_completion · commit_once · finish_after_checkpoint · one_owner
-//! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader
+//! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader · within_limits
 //! ```
 
 pub mod all_acked;
@@ -22,6 +22,7 @@ pub mod one_owner;
 pub mod recovers;
 pub mod restorable;
 pub mod restored_is_newest;
+pub mod within_limits;
 
 /// How often each line occurs.
 pub(crate) fn counted<'a>(
