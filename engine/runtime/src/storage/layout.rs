@@ -111,7 +111,7 @@ pub(crate) fn temporary(path: &Path, content: &str) -> PathBuf {
 pub(crate) fn is_temporary(path: &Path) -> bool {
     path.file_name().and_then(|it| it.to_str()).is_some_and(|name| {
         name.ends_with(TEMPORARY_SUFFIX)
-            && (name.starts_with("record-") || name.starts_with("splits-"))
+            && ["record-", "splits-", "history-"].iter().any(|it| name.starts_with(it))
     })
 }
 
