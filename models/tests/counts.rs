@@ -48,10 +48,10 @@ fn the_larger_commit_holds() {
 // Rules: G1, G2, I1, I2, I3, I4, I5, I6, I8, I9
 #[test]
 fn shared_files_hold() {
-    holds_with("shared-files", Size::Smoke, 229_753, 460_271);
+    holds_with("shared-files", Size::Smoke, 265_887, 520_985);
 }
 
 #[test]
 fn the_larger_shared_files_hold() {
-    holds_with("shared-files", Size::Merge, 983_749, 2_164_773);
+    holds_with("shared-files", Size::Merge, 1_165_454, 2_512_988);
 }

@@ -1466,6 +1466,68 @@ fn an_older_checkpoint_that_is_still_pending_is_subsumed() {
     assert_eq!(aborted(&effects), [AbortReason::Subsumed]);
 }
 
+// Rules: G5, I5
+#[test]
+fn what_was_written_for_a_checkpoint_that_was_given_up_is_swept_at_the_next_completion() {
+    let mut plan = two_workers();
+    plan.checkpoint.tolerable_failures = 5;
+    plan.checkpoint.is_incremental = true;
+    let mut script = Script::new(plan);
+    let sweeps = |effects: &[Effect]| {
+        let below = |effect: &Effect| {
+            let Effect::SweepShared { below, keep } = effect else { return None };
+            Some((*below, keep.len()))
+        };
+        effects.iter().filter_map(below).collect::<Vec<_>>()
+    };
+    let check = |script: &mut Script, input: Input| {
+        let mut effects = Vec::new();
+        script.coordinator.handle(input, &mut effects);
+        effects
+    };
+    let persisted = |script: &mut Script| {
+        let write = WriteId(script.writes);
+        script.writes += 1;
+        check(script, Input::RecordPersisted(write))
+    };
+    check(&mut script, recovered(StoreRecord::fresh(JobId(1))));
+    hears(&mut script, 1, register(1));
+    persisted(&mut script);
+    hears(&mut script, 2, register(2));
+    assert_eq!(sweeps(&persisted(&mut script)), [(CheckpointId(1), 0)], "at the deployment");
+    hears(&mut script, 2, ToCoordinator::Ready(sink(1)));
+    hears(&mut script, 1, ToCoordinator::Ready(source(1)));
+    for (checkpoint, fails, expected) in [
+        (1, true, vec![]),
+        (2, false, vec![(CheckpointId(2), 0)]),
+        (3, false, vec![]),
+        (4, true, vec![]),
+        (5, true, vec![]),
+        (6, false, vec![(CheckpointId(6), 0)]),
+    ] {
+        let checkpoint = CheckpointId(checkpoint);
+        check(&mut script, Input::Timer(Timer::Trigger));
+        persisted(&mut script);
+        hears(&mut script, 1, ack(source(1), checkpoint));
+        let mut effects = if fails {
+            let reason = DeclineReason::AsyncException;
+            hears(&mut script, 2, ToCoordinator::Decline { attempt: sink(1), checkpoint, reason })
+        } else {
+            hears(&mut script, 2, ack(sink(1), checkpoint));
+            check(&mut script, Input::ManifestWritten(checkpoint));
+            persisted(&mut script)
+        };
+        let is_completed = |it: &Effect| matches!(it, Effect::Note(Event::CheckpointCompleted { checkpoint: of }) if *of == checkpoint);
+        assert_eq!(effects.iter().any(is_completed), !fails, "{checkpoint}: {effects:?}");
+        assert_eq!(sweeps(&effects), expected, "{checkpoint}");
+        effects.retain(|it| matches!(it, Effect::DeleteCheckpoint(_)));
+        for deleted in effects {
+            let Effect::DeleteCheckpoint(deleted) = deleted else { continue };
+            check(&mut script, Input::Deleted(deleted));
+        }
+    }
+}
+
 // Rules: H9, B4
 #[test]
 fn a_cancel_gives_up_what_is_pending_and_refuses_what_waits() {

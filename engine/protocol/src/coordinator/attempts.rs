@@ -34,7 +34,7 @@ impl Coordinator {
             let deployment = Deployment { attempt, restore, subtasks, locations, finish_together };
             self.send(worker, Order::Deploy(deployment), effects);
         }
-        self.sweep_shared(effects);
+        self.sweep_shared(self.store.durable().next_checkpoint, effects);
         effects.push(Effect::Note(Event::AttemptDeployed { attempt, restore }));
         self.job = Job::Live(execution);
     }

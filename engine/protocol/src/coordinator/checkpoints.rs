@@ -110,11 +110,11 @@ impl Coordinator {
         }
     }
 
-    /// Deletes what attempts that are gone wrote and never acked.
-    pub(super) fn sweep_shared(&self, effects: &mut Vec<Effect>) {
+    /// Deletes what was written for checkpoints below this one and never acked. No attempt that runs may
+    /// have one of them pending.
+    pub(super) fn sweep_shared(&self, below: CheckpointId, effects: &mut Vec<Effect>) {
         let keep = self.shared.ids();
         if self.plan.checkpoint.is_incremental || !keep.is_empty() {
-            let below = self.store.durable().next_checkpoint;
             effects.push(Effect::SweepShared { below, keep });
         }
     }
@@ -186,6 +186,8 @@ impl Coordinator {
         removed: Vec<CheckpointId>,
         effects: &mut Vec<Effect>,
     ) {
+        // What is given up from here on may still be being written; its turn is the next completion.
+        let is_littered = core::mem::take(&mut self.is_littered);
         let completed = self.pending.on_published(checkpoint);
         self.shared.end(checkpoint);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
@@ -220,6 +222,9 @@ impl Coordinator {
             self.delete(checkpoint, effects);
         }
         self.delete_unused_shared(effects);
+        if is_littered {
+            self.sweep_shared(checkpoint, effects);
+        }
     }
 
     pub(super) fn on_record_failed(&mut self, failed: Failed, effects: &mut Vec<Effect>) {
@@ -246,6 +251,7 @@ impl Coordinator {
         self.store.withdraw(Purpose::Publish(checkpoint));
         let Some(aborted) = self.pending.abort(checkpoint, reason) else { return };
         self.shared.end(checkpoint);
+        self.is_littered |= self.plan.checkpoint.is_incremental;
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
         if let Some(id) = aborted.request {

@@ -234,10 +234,11 @@ pub enum Effect {
     /// Delete these shared files: no checkpoint refers to them, and none ever will (I3). A failure is
     /// noted, never fails the job (H6).
     DeleteShared(Vec<SharedFileId>),
-    /// Delete every shared file of a checkpoint below `below` which is not in `keep`: attempts that died
-    /// wrote it and never acked. A failure is noted, never fails the job.
+    /// Delete every shared file of a checkpoint below `below` which is not in `keep`: it was written for a
+    /// checkpoint that was given up, or by an attempt that died, and never acked. A failure is noted, never
+    /// fails the job.
     SweepShared {
-        /// The next checkpoint of that moment: what is written later is not touched.
+        /// A checkpoint: what is written for it and later ones is not touched.
         below: CheckpointId,
         /// The files that are known.
         keep: BTreeSet<SharedFileId>,
@@ -301,6 +302,9 @@ pub struct Coordinator {
     /// Who asked for the end of the job.
     cancels: Vec<RequestId>,
     shared: SharedFiles,
+    /// Since the last completion a checkpoint was given up whose subtasks may have written shared files
+    /// that nobody was told of.
+    is_littered: bool,
     failover: Failover,
     /// The numbers last noted as `waiting-for-slots`.
     noted_slots: Option<(u32, u32)>,
@@ -355,6 +359,7 @@ impl Coordinator {
             behind: BTreeSet::new(),
             cancels: Vec::new(),
             shared: SharedFiles::new(),
+            is_littered: false,
             failover: Failover::new(plan.restart.clone()),
             noted_slots: None,
             plan,
@@ -489,7 +494,7 @@ impl Coordinator {
         for checkpoint in self.store.durable().retained.clone() {
             self.arm_expiration(checkpoint, effects);
         }
-        self.sweep_shared(effects);
+        self.sweep_shared(self.store.durable().next_checkpoint, effects);
         self.arm_heartbeat(effects);
         let remembered: Vec<_> = self.workers.iter().map(|(id, it)| (*id, *it)).collect();
         for (worker, Registered { session, slots }) in remembered {
