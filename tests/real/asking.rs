@@ -40,6 +40,19 @@ fn the_socket_of_a_killed_process_is_replaced_and_that_of_an_ended_job_removed()
 }
 
 #[test]
+fn the_checkpoints_of_a_running_job_can_be_listed() {
+    let scratch = Scratch::new();
+    let running = scratch.start(SLOW);
+    wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
+    let socket = scratch.job_directory().join("control.sock");
+    wait_until("the job answers", || UnixStream::connect(&socket).is_ok());
+    let listed = scratch.run("checkpoint list seawall-data");
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    assert!(listed.stdout.contains(" triggered: "), "{}", listed.stdout);
+    assert_eq!(running.wait(&scratch).code, 0);
+}
+
+#[test]
 fn what_cannot_be_understood_is_answered_and_disturbs_nobody() {
     let scratch = Scratch::new();
     let running = scratch.start(SLOW);

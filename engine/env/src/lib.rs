@@ -202,7 +202,8 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the file system says.
     async fn create_directory(&self, path: &Path) -> io::Result<()>;
-    /// What is in the directory, sorted by path. A listing may be stale (R3).
+    /// The files and directories in it, sorted by path; nothing else, such as sockets. A listing may be
+    /// stale (R3).
     ///
     /// # Errors
     /// `NotFound` and others.

@@ -90,9 +90,13 @@ impl Disk for FileSystem {
             let mut entries = Vec::new();
             for entry in std::fs::read_dir(path)? {
                 let path = entry?.path();
-                // A name that vanished since, or a link to nowhere, is no directory.
-                let is_directory = path.is_dir();
-                entries.push(Entry { path, is_directory });
+                match std::fs::metadata(&path) {
+                    // A socket or a pipe holds no bytes: a running job's control socket, for one.
+                    Ok(it) if !it.is_dir() && !it.is_file() => {}
+                    Ok(it) => entries.push(Entry { path, is_directory: it.is_dir() }),
+                    // A name that vanished since, or a link to nowhere, is no directory.
+                    Err(_) => entries.push(Entry { path, is_directory: false }),
+                }
             }
             entries.sort();
             Ok(entries)
