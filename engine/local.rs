@@ -13,7 +13,7 @@ use seawall_config::{Settings, Warning};
 use seawall_env::Observer;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 pub use seawall_protocol::coordinator::Outcome;
-use seawall_protocol::{JobId, WorkerId};
+use seawall_protocol::{CheckpointId, JobId, WorkerId};
 use seawall_runtime::RuntimeError;
 use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
@@ -48,6 +48,8 @@ pub struct LocalJob {
     pub heartbeat: HeartbeatConfig,
     /// Subtasks of each operator that the worker has room for; fewer than the job has, and it never starts.
     pub slots: u32,
+    /// The checkpoint that is restored without its in-flight data (E12).
+    pub without_channel_state: Option<CheckpointId>,
     /// Counters, for whoever wants to show them.
     pub metrics: Arc<Metrics>,
     /// Receives every event.
@@ -71,6 +73,7 @@ impl LocalJob {
             restart: settings.restart.clone(),
             heartbeat: settings.heartbeat.clone(),
             slots: settings.slots.unwrap_or(job.parallelism),
+            without_channel_state: settings.without_channel_state,
             metrics: Arc::default(),
             observer: Arc::new(tokio_env::Unobserved),
             control: Control::default(),
@@ -116,6 +119,7 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         mode,
         state: local.state,
         is_incremental,
+        without_channel_state: local.without_channel_state,
         heartbeat: local.heartbeat,
         metrics: local.metrics,
     };

@@ -1,7 +1,8 @@
 //! What the oracles are told besides events: looks at the simulated disk from outside.
 //!
 //! When a checkpoint completes, its files are read as they would be left by a loss of all power, and
-//! checked; its state is compared with a plain fold of the input before its cut. They are read again
+//! checked; its state, with the records in flight added to it, is compared with a plain fold of the input
+//! before its cut. They are read again
 //! whenever another checkpoint is deleted. Output is looked at whenever a transaction is on its way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,7 +147,14 @@ impl Evidence {
                     bytes: it.bytes.clone(),
                 })
                 .collect();
-            Ok((reference::decode_state(job, &groups)?, snapshots))
+            let mut state = reference::decode_state(job, &groups)?;
+            let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
+            for section in in_flight {
+                for batch in &section.batches {
+                    reference::fold_in_flight(job, &mut state, section.edge, &batch.bytes)?;
+                }
+            }
+            Ok((state, snapshots))
         });
         match decoded {
             Err(cause) => contents.restorable = Err(cause),

@@ -206,7 +206,8 @@ impl Stage {
     /// How long the whole input takes at its rate.
     fn input_time(&self) -> Duration {
         let workload = &self.scenario.workload;
-        workload.rate.map_or(Duration::ZERO, |it| Duration::from_secs(workload.records / it + 1))
+        let slowest = [workload.rate, workload.sink_rate].into_iter().flatten().min();
+        slowest.map_or(Duration::ZERO, |it| Duration::from_secs(workload.records / it + 1))
     }
 
     /// How checkpoints are to be taken, if nobody else asks for any.
@@ -322,6 +323,7 @@ impl Process {
             state: self.scenario.state,
             scratch: SCRATCH.into(),
             is_incremental: self.scenario.checkpoint.is_incremental,
+            without_channel_state: None,
             heartbeat: self.scenario.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -52,6 +52,11 @@ pub fn reads_files(job: &str) -> bool {
     seawall_jobs::find(job).is_ok_and(|it| has(it, "input"))
 }
 
+/// Whether the job's sink can be told to be slow.
+pub fn has_slow_sink(job: &str) -> bool {
+    seawall_jobs::find(job).is_ok_and(|it| has(it, "sink-rate"))
+}
+
 /// The names of the chains of a job.
 pub fn chains(job: &Job) -> Chains {
     job.operators.iter().map(|it| (it.id.0, it.name.clone())).collect()
@@ -72,6 +77,9 @@ fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
     }
     if let Some(rate) = workload.rate {
         pairs.push(format!("rate={rate}"));
+    }
+    if let Some(rate) = workload.sink_rate {
+        pairs.push(format!("sink-rate={rate}"));
     }
     pairs
 }

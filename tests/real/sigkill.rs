@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::Value;
 
 use crate::support::{Scratch, count_access, newest_checkpoint, sample};
 
@@ -49,4 +50,60 @@ fn a_job_that_commits_all_the_time_survives_kills_at_random_moments() {
     survive(&scratch, &command, 2);
     assert_eq!(scratch.output("out"), scratch.output("undisturbed"));
     assert!(newest_checkpoint(&scratch) > 5, "there were too few commits to kill");
+}
+
+/// Barriers overtake, and the sink is so slow that there is always something to overtake.
+const OVERTAKING: &str = "-o records=3000 -o keys=20 -o seed=4 -o output=out -o rate=2000 -o sink-rate=700 \
+     --checkpoint-interval 50ms -D execution.checkpointing.unaligned.enabled=true";
+
+/// The newest checkpoint and the bytes of the records in flight that it holds.
+fn newest_in_flight(scratch: &Scratch) -> (u64, u64) {
+    let shown = scratch.finish("checkpoint show seawall-data --json");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let of = |it: &Value| it["figures"]["alignment"]["persisted"].as_u64().unwrap();
+    let bytes = shown["snapshots"].as_array().unwrap().iter().map(of).sum();
+    (newest_checkpoint(scratch), bytes)
+}
+
+fn undisturbed(scratch: &Scratch) -> Vec<String> {
+    scratch.finish(
+        "run ledger -o records=3000 -o keys=20 -o seed=4 -o output=whole --state whole-state",
+    );
+    scratch.output("whole")
+}
+
+// Rules: E2, E6, K4
+#[test]
+fn records_that_barriers_overtake_before_a_slow_sink_survive_kills_at_random_moments() {
+    let scratch = Scratch::new();
+    let whole = undisturbed(&scratch);
+    let command = format!("run ledger {OVERTAKING}");
+    let mut in_flight = 0;
+    for pause in [0, 150, 300] {
+        scratch.leave_unfinished(&command);
+        let running = scratch.start(&command);
+        sleep(Duration::from_millis(400 + pause));
+        running.kill();
+        in_flight += newest_in_flight(&scratch).1;
+    }
+    assert!(in_flight > 0, "no checkpoint held records in flight");
+    scratch.finish(&command);
+    assert_eq!(scratch.output("out"), whole);
+}
+
+// Rules: E12
+#[test]
+fn records_in_flight_are_given_up_only_when_their_checkpoint_is_named() {
+    let scratch = Scratch::new();
+    let whole = undisturbed(&scratch);
+    let command = format!("run ledger {OVERTAKING}");
+    let running = scratch.start(&command);
+    sleep(Duration::from_millis(900));
+    running.kill();
+    let (checkpoint, bytes) = newest_in_flight(&scratch);
+    assert!(bytes > 0, "checkpoint {checkpoint} holds no records in flight");
+    let named = "-D execution.state-recovery.without-channel-state.checkpoint-id";
+    scratch.finish(&format!("{command} {named}={checkpoint}"));
+    let lossy = scratch.output("out");
+    assert!(lossy.len() < whole.len(), "{} records, and nothing was given up", lossy.len());
 }

@@ -130,3 +130,19 @@ fn a_late_trigger_is_named_as_the_start_delay_of_its_source() {
     let expected = ("worker-1".to_owned(), Phase::Snapshot(SnapshotPhase::StartDelay));
     assert!(found.iter().all(|it| *it == expected), "{found:?}");
 }
+
+// Rules: E1, E2, S1
+#[test]
+fn under_a_slow_sink_barriers_that_overtake_are_in_time_and_those_that_wait_are_not() {
+    let in_flight = |history: &History| -> u64 {
+        let subtasks = history.checkpoints.iter().flat_map(|it| &it.subtasks);
+        subtasks.map(|it| it.figures.in_flight_bytes).sum()
+    };
+    let (_, waiting) = play("unaligned/slow-sink-aligned");
+    let (_, overtaking) = play("unaligned/slow-sink-unaligned");
+    assert!(waiting.counts.failed > waiting.counts.completed, "{:?}", waiting.counts);
+    assert_eq!(overtaking.counts.failed, 0);
+    assert!(overtaking.counts.completed >= 10, "{:?}", overtaking.counts);
+    assert_eq!(in_flight(&waiting), 0);
+    assert!(in_flight(&overtaking) > 0);
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use seawall_protocol::CheckpointId;
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 
 use crate::configuration::Configuration;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub slots: Option<u32>,
     /// Key groups, when they were given.
     pub key_groups: Option<u32>,
+    /// The checkpoint that is restored without its in-flight data, when one was named (E12).
+    pub without_channel_state: Option<CheckpointId>,
     /// What is understood, and should be looked at.
     pub warnings: Vec<Warning>,
 }

@@ -197,6 +197,36 @@ fn each_mistake_has_its_message() {
     );
 }
 
+// Rules: B8, E9, E10, E12
+#[test]
+fn barriers_that_overtake_are_refused_beside_what_contradicts_them() {
+    const OVERTAKE: &str = "execution.checkpointing.unaligned.enabled=true";
+    let settings = |pairs: &[&str]| {
+        let pairs: Vec<_> = pairs.iter().map(|it| (*it).to_owned()).collect();
+        Configuration::new().with_arguments(&pairs).and_then(|it| it.settings())
+    };
+    let two = "execution.checkpointing.max-concurrent-checkpoints=2";
+    let counted = "execution.checkpointing.mode=AT_LEAST_ONCE";
+    let time = "execution.checkpointing.aligned-checkpoint-timeout=1 s";
+    for (contradicts, why, hint) in [
+        (two, "max-concurrent-checkpoints = 2", "checkpoints to 1, or let barriers wait"),
+        (counted, "at-least-once never waits", "to EXACTLY_ONCE, or let barriers wait"),
+        ("execution.checkpointing.timeout=9 ms", "9 ms", "10 ms or longer"),
+    ] {
+        let message = settings(&[OVERTAKE, contradicts]).unwrap_err().to_string();
+        assert!(message.contains(why) && message.contains(hint), "{message}");
+        if !contradicts.contains("9 ms") {
+            assert!(settings(&[contradicts]).is_ok(), "{contradicts} alone is fine");
+        }
+    }
+    let message = settings(&[time]).unwrap_err().to_string();
+    assert!(message.contains("set execution.checkpointing.unaligned.enabled to true"), "{message}");
+    assert!(settings(&[OVERTAKE, time]).unwrap().warnings.is_empty());
+
+    let late = settings(&[OVERTAKE, time, "execution.checkpointing.timeout=1 s"]).unwrap();
+    assert!(late.warnings[0].0.contains("given up before its barriers overtake"));
+}
+
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
     let error = file("a.yaml", "heartbeat.timeout: x\nhartbeat.interval: 1 s\n").unwrap_err();

@@ -297,6 +297,7 @@ async fn process(job: Job, interval: Option<Duration>, storage: &Path, log: &Arc
         state: seawall_protocol::config::StateBackend::Heap,
         scratch: std::env::temp_dir(),
         is_incremental: false,
+        without_channel_state: None,
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

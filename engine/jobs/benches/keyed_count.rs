@@ -113,6 +113,7 @@ async fn process(
         state: seawall_protocol::config::StateBackend::Heap,
         scratch: storage.join("scratch"),
         is_incremental: false,
+        without_channel_state: None,
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

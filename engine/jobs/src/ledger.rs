@@ -4,29 +4,31 @@
 //! duplicate, wrong state a wrong number: the output alone convicts.
 
 use seawall_runtime::connectors::file_sink::FileSink;
+use seawall_runtime::connectors::slow::Slow;
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};
 
 use crate::JobSpec;
 use crate::keyed_count::{KEYS, RECORDS, SEED, generator, write_pair};
-use crate::options::{OUTPUT, Options, RATE};
+use crate::options::{OUTPUT, Options, RATE, SINK_RATE};
 
 /// What `seawall run ledger` offers.
 pub const SPEC: JobSpec = JobSpec {
     name: "ledger",
     about: "numbers the generated records of each key as they come",
     output: "key,number",
-    options: &[RECORDS, KEYS, SEED, OUTPUT, RATE],
+    options: &[RECORDS, KEYS, SEED, OUTPUT, RATE, SINK_RATE],
     build,
 };
 
 fn build(options: &Options, parallelism: u32) -> Job {
     let builder = JobBuilder::new(SPEC.name, parallelism);
+    let lines = FileSink::new(options.path("output"), write_pair);
     builder
         .source("generate", generator(options, parallelism))
         .key_by(|key| *key)
         .process("number", Number)
         .rebalance("spread")
-        .sink("lines", FileSink::new(options.path("output"), write_pair));
+        .sink("lines", Slow::new(lines, options.optional_number("sink-rate"), parallelism));
     builder.build()
 }
 

@@ -51,6 +51,14 @@ pub const RATE: OptionSpec = OptionSpec {
     default: Some(""),
 };
 
+/// `sink-rate`, for jobs that show what a slow receiver does.
+pub const SINK_RATE: OptionSpec = OptionSpec {
+    key: "sink-rate",
+    about: "records per second that all sink subtasks take; unlimited when absent",
+    kind: OptionKind::Count,
+    default: Some(""),
+};
+
 /// Options of one job, complete and of the right kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

@@ -124,6 +124,59 @@ pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String>
     Ok(state)
 }
 
+/// Adds to `state` what the records of this in-flight batch on the edge add to it once they are processed.
+/// Edges that lead away from the state add nothing.
+///
+/// # Errors
+/// When the bytes are not a batch of this job's edge.
+pub fn fold_in_flight(job: &str, state: &mut State, edge: u32, bytes: &[u8]) -> Result<(), String> {
+    let is_to_state = match job {
+        "word-count" | "keyed-count" | "ledger" => edge == 0,
+        "access-log" => edge == 1,
+        other => return Err(format!("no reference for job {other}")),
+    };
+    if !is_to_state {
+        return Ok(());
+    }
+    match job {
+        "word-count" => {
+            for word in batch::<String>(bytes)? {
+                add(state, word, &[1])?;
+            }
+        }
+        "access-log" => {
+            // A request's fields, in the order of the record.
+            for (client, bytes, is_error) in batch::<(String, u64, bool)>(bytes)? {
+                add(state, client, &[1, bytes, u64::from(is_error)])?;
+            }
+        }
+        _ => {
+            for key in batch::<u64>(bytes)? {
+                add(state, key.to_string(), &[1])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn batch<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, String> {
+    postcard::from_bytes(bytes).map_err(|error| format!("in-flight data: {error}"))
+}
+
+/// Adds numbers to a state that is numbers separated by commas.
+fn add(state: &mut State, key: String, numbers: &[u64]) -> Result<(), String> {
+    let before = state.get(&key).map_or("", String::as_str);
+    let mut sums = Vec::new();
+    let mut fields = before.split(',').filter(|it| !it.is_empty());
+    for number in numbers {
+        let field = fields.next().unwrap_or("0");
+        let field: u64 = field.parse().map_err(|_| format!("{key}: {before} is no number"))?;
+        sums.push((field.saturating_add(*number)).to_string());
+    }
+    state.insert(key, sums.join(","));
+    Ok(())
+}
+
 fn take<K, V>(bytes: &[u8], text: fn(&V) -> String) -> Result<(String, String, &[u8]), String>
 where
     K: serde::de::DeserializeOwned + ToString,

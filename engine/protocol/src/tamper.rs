@@ -55,6 +55,24 @@ pub trait Tamper: Send + Sync {
     ) {
         let _ = (plan, input, effects);
     }
+    /// Whether a driver leaves this step out.
+    fn skips(&self, step: DataStep) -> bool {
+        let _ = step;
+        false
+    }
+}
+
+/// What a driver does with in-flight data without asking a core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataStep {
+    /// Records that a barrier went ahead of in the output are added to the snapshot (E2).
+    CaptureOutput,
+    /// Restored input is put at the head of its channels (E6).
+    ReplayInput,
+    /// Restored output is put into the output channels (E6).
+    ReplayOutput,
+    /// And that before anything new (E6).
+    ReplayFirst,
 }
 
 /// Changes nothing.

@@ -475,6 +475,7 @@ fn is_intact(channels: &[Channel], checkpoint: u64) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
+    // Rules: C1, C2, C3, C6, D1, D5, T3, T4, T15
     #[test]
     fn every_cut_holds_what_stood_before_the_barriers_and_no_channel_waits_for_ever(
         is_exactly_once: bool,

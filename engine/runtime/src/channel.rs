@@ -6,7 +6,13 @@
 //! orders   ──[ trigger, ... ]──────┘
 //! ```
 //!
-//! A blocked channel is not read; it fills up, and then its sender waits. Orders overtake elements.
+//! A blocked channel is not read; it fills up, and then its sender waits. Orders overtake elements. Only
+//! batches need room: what marks something is few and goes at once.
+//!
+//! A barrier that may overtake is queued like any other and announced besides, so that the subtask
+//! hears of it before it comes to it. [`Gate::capture`] copies what is queued before it
+//! ([`crate::in_flight`]).
+//!
 //! A channel whose sender goes away without closing it is broken, which fails the attempt: a record
 //! may be missing.
 
@@ -15,13 +21,23 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use seawall_protocol::config::Alignment;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::record::SnapshotHandle;
+use seawall_protocol::subtask::Timer;
 use seawall_protocol::{ChannelId, CheckpointId};
+use seawall_stream::StreamError;
 use seawall_stream::batch::Batch;
+
+use crate::in_flight::{ByChannel, Capture, Found};
+use crate::timers::Fired;
 
 /// Elements a channel holds before its sender waits; full batches are 1,024 records.
 pub const CHANNEL_CAPACITY: usize = 8;
+
+/// Taken batches that a remote sender is told of at once. Half the capacity: the sender has the other
+/// half to go on with.
+const CREDITS_TOLD: usize = CHANNEL_CAPACITY / 2;
 
 /// What travels in a channel.
 #[derive(Debug)]
@@ -58,6 +74,17 @@ pub enum SubtaskOrder {
     SnapshotDurable(CheckpointId, SnapshotHandle),
     /// The subtask's own snapshot could not be written.
     SnapshotFailed(CheckpointId, String),
+    /// A timer of the subtask fired.
+    Fired(Fired<Timer>),
+}
+
+/// What is told of an element before it is at the head of its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A barrier that may overtake is queued.
+    Barrier(Barrier),
+    /// The end of the channel is queued.
+    Closed,
 }
 
 /// What a gate hands out next.
@@ -65,6 +92,8 @@ pub enum SubtaskOrder {
 pub enum Incoming {
     /// An order, ahead of all elements.
     Order(SubtaskOrder),
+    /// Something is queued in a channel that matters before it is at the head.
+    Notice(ChannelId, Notice),
     /// The head of a channel.
     Element(ChannelId, Element),
     /// The channel's sender went away in the middle.
@@ -76,6 +105,10 @@ pub struct Gate {
     inbox: Inbox,
     blocked: Vec<bool>,
     next_channel: usize,
+    /// Restored batches at the head of each channel, and in all.
+    restored: Vec<usize>,
+    restored_count: usize,
+    capture: Option<Capture>,
 }
 
 /// A handle on a subtask's gate for those who send to it. Cheap to clone.
@@ -86,6 +119,7 @@ pub struct Inbox {
 
 struct State {
     orders: VecDeque<SubtaskOrder>,
+    notices: VecDeque<(ChannelId, Notice)>,
     channels: Vec<Channel>,
     receiver: Option<Waker>,
     /// Set by [`Inbox::stop`].
@@ -99,6 +133,9 @@ struct State {
 struct Channel {
     queue: VecDeque<Element>,
     sender: Option<Waker>,
+    /// Batches taken since the sender was last told; only a remote sender is.
+    freed: usize,
+    is_remote: bool,
     /// A sender was attached and dropped without `Closed`.
     is_broken: bool,
     is_attached: bool,
@@ -113,6 +150,7 @@ pub struct ReceiverGone;
 pub fn gate(channels: usize) -> (Inbox, Gate) {
     let state = State {
         orders: VecDeque::new(),
+        notices: VecDeque::new(),
         channels: (0..channels).map(|_| Channel::default()).collect(),
         receiver: None,
         is_stopped: false,
@@ -120,7 +158,25 @@ pub fn gate(channels: usize) -> (Inbox, Gate) {
         is_closed: false,
     };
     let inbox = Inbox { shared: Arc::new(Mutex::new(state)) };
-    (inbox.clone(), Gate { inbox, blocked: vec![false; channels], next_channel: 0 })
+    let gate = Gate {
+        inbox: inbox.clone(),
+        blocked: vec![false; channels],
+        next_channel: 0,
+        restored: vec![0; channels],
+        restored_count: 0,
+        capture: None,
+    };
+    (inbox, gate)
+}
+
+impl State {
+    fn urgent(&mut self) -> Option<Incoming> {
+        if let Some(order) = self.orders.pop_front() {
+            return Some(Incoming::Order(order));
+        }
+        let (channel, notice) = self.notices.pop_front()?;
+        Some(Incoming::Notice(channel, notice))
+    }
 }
 
 impl Inbox {
@@ -163,12 +219,22 @@ impl Inbox {
 
     /// The one sender of `channel`; `None` when it has one already or does not exist.
     pub fn attach(&self, channel: ChannelId) -> Option<ChannelSender> {
+        self.attach_as(channel, false)
+    }
+
+    /// As [`Inbox::attach`], for a sender on another worker, which counts room in credits.
+    pub fn attach_remote(&self, channel: ChannelId) -> Option<ChannelSender> {
+        self.attach_as(channel, true)
+    }
+
+    fn attach_as(&self, channel: ChannelId, is_remote: bool) -> Option<ChannelSender> {
         let mut state = self.lock();
         let slot = state.channels.get_mut(channel.0 as usize)?;
         if slot.is_attached {
             return None;
         }
         slot.is_attached = true;
+        slot.is_remote = is_remote;
         Some(ChannelSender { inbox: self.clone(), channel: channel.0 as usize, is_done: false })
     }
 }
@@ -187,38 +253,98 @@ pub struct ChannelSender {
 }
 
 impl ChannelSender {
-    /// Queues `element`; waits while the channel is full.
+    /// Queues `element`; a batch waits while the channel is full.
     ///
     /// # Errors
     /// When the receiver is gone.
     pub async fn send(&mut self, element: Element) -> Result<(), ReceiverGone> {
-        let mut element = Some(element);
-        poll_fn(|context| self.poll_send(context, &mut element)).await
+        let mut element = element;
+        while let Some(back) = self.try_send(element)? {
+            element = back;
+            poll_fn(|context| self.poll_room(context)).await;
+        }
+        Ok(())
     }
 
-    fn poll_send(
+    /// Queues `element`, or hands a batch back when the channel is full.
+    ///
+    /// # Errors
+    /// When the receiver is gone.
+    pub fn try_send(&mut self, element: Element) -> Result<Option<Element>, ReceiverGone> {
+        self.queue(element, CHANNEL_CAPACITY)
+    }
+
+    /// Queues `element`, for which there is room because the sender has credit.
+    ///
+    /// # Errors
+    /// When the receiver is gone.
+    pub fn send_with_credit(&mut self, element: Element) -> Result<(), ReceiverGone> {
+        self.queue(element, usize::MAX).map(drop)
+    }
+
+    fn queue(
         &mut self,
-        context: &mut Context<'_>,
-        element: &mut Option<Element>,
-    ) -> Poll<Result<(), ReceiverGone>> {
+        element: Element,
+        capacity: usize,
+    ) -> Result<Option<Element>, ReceiverGone> {
         let waker = {
             let mut state = self.inbox.lock();
             if state.is_closed {
-                return Poll::Ready(Err(ReceiverGone));
+                return Err(ReceiverGone);
             }
-            let channel = &mut state.channels[self.channel];
-            if channel.queue.len() >= CHANNEL_CAPACITY {
-                channel.sender = Some(context.waker().clone());
-                return Poll::Pending;
+            let queue = &mut state.channels[self.channel].queue;
+            let notice = match &element {
+                Element::Batch(_) if queue.len() >= capacity => return Ok(Some(element)),
+                Element::Batch(_) | Element::CancelMarker(_) | Element::End => None,
+                Element::Barrier(barrier) => {
+                    let may_overtake = barrier.overtakes() != Alignment::Aligned;
+                    may_overtake.then_some(Notice::Barrier(*barrier))
+                }
+                Element::Closed => {
+                    self.is_done = true;
+                    Some(Notice::Closed)
+                }
+            };
+            queue.push_back(element);
+            if let Some(notice) = notice {
+                state.notices.push_back((id(self.channel), notice));
             }
-            let element = element.take().expect("polled again after it was sent");
-            self.is_done = matches!(element, Element::Closed);
-            channel.queue.push_back(element);
             state.receiver.take()
         };
         wake(waker);
-        Poll::Ready(Ok(()))
+        Ok(None)
     }
+
+    /// Ready once there is room for a batch, or the receiver is gone.
+    pub fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.inbox.lock();
+        let is_closed = state.is_closed;
+        let channel = &mut state.channels[self.channel];
+        if is_closed || channel.queue.len() < CHANNEL_CAPACITY {
+            return Poll::Ready(());
+        }
+        channel.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Batches that were taken and not told yet, once they are worth a word; `None` when the receiver is
+    /// gone.
+    pub fn poll_freed(&mut self, context: &mut Context<'_>) -> Poll<Option<usize>> {
+        let mut state = self.inbox.lock();
+        if state.is_closed {
+            return Poll::Ready(None);
+        }
+        let channel = &mut state.channels[self.channel];
+        if channel.freed >= CREDITS_TOLD {
+            return Poll::Ready(Some(std::mem::take(&mut channel.freed)));
+        }
+        channel.sender = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+fn id(channel: usize) -> ChannelId {
+    ChannelId(u32::try_from(channel).expect("channels are numbered in 32 bits"))
 }
 
 impl Drop for ChannelSender {
@@ -251,8 +377,8 @@ impl Gate {
     /// What [`Gate::next`] would return at once.
     pub fn try_next(&mut self) -> Option<Incoming> {
         let mut state = self.inbox.lock();
-        if let Some(order) = state.orders.pop_front() {
-            return Some(Incoming::Order(order));
+        if let Some(urgent) = state.urgent() {
+            return Some(urgent);
         }
         let count = self.blocked.len();
         for step in 0..count {
@@ -261,17 +387,26 @@ impl Gate {
                 continue;
             }
             let channel = &mut state.channels[index];
-            let id = ChannelId(u32::try_from(index).expect("channels are numbered in 32 bits"));
             if let Some(element) = channel.queue.pop_front() {
-                let waker = channel.sender.take();
+                if self.restored[index] > 0 {
+                    self.restored[index] -= 1;
+                    self.restored_count -= 1;
+                } else if channel.is_remote && matches!(element, Element::Batch(_)) {
+                    channel.freed += 1;
+                }
+                let is_worth_telling = !channel.is_remote || channel.freed >= CREDITS_TOLD;
+                let waker = if is_worth_telling { channel.sender.take() } else { None };
                 drop(state);
                 wake(waker);
                 self.next_channel = (index + 1) % count;
-                return Some(Incoming::Element(id, element));
+                if let Some(capture) = &mut self.capture {
+                    capture.on_taken(id(index), &element);
+                }
+                return Some(Incoming::Element(id(index), element));
             }
             if channel.is_broken {
                 channel.is_broken = false;
-                return Some(Incoming::Broken(id));
+                return Some(Incoming::Broken(id(index)));
             }
         }
         None
@@ -293,6 +428,64 @@ impl Gate {
             Poll::Ready(())
         })
         .await;
+    }
+
+    /// What must not wait for elements, if there is something: an order or a notice.
+    pub fn poll_urgent(&mut self, context: &mut Context<'_>) -> Poll<Incoming> {
+        let mut state = self.inbox.lock();
+        if let Some(urgent) = state.urgent() {
+            return Poll::Ready(urgent);
+        }
+        state.receiver = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Puts restored batches at the head of `channel`, before its sender is attached.
+    pub fn restore(&mut self, channel: ChannelId, batches: Vec<Batch>) {
+        let index = channel.0 as usize;
+        self.restored[index] += batches.len();
+        self.restored_count += batches.len();
+        let mut state = self.inbox.lock();
+        let queue = &mut state.channels[index].queue;
+        assert!(queue.is_empty(), "{channel} was used before it was restored");
+        queue.extend(batches.into_iter().map(Element::Batch));
+    }
+
+    /// Whether restored batches are queued.
+    pub fn is_replaying(&self) -> bool {
+        self.restored_count > 0
+    }
+
+    /// Copies what `channel` holds before its barrier of `checkpoint`, now and until `end_capture`. What
+    /// was found behind it already.
+    pub fn capture(&mut self, checkpoint: CheckpointId, channel: ChannelId) -> Option<Found> {
+        let is_same = self.capture.as_ref().is_some_and(|it| it.checkpoint() == checkpoint);
+        if !is_same {
+            self.capture = Some(Capture::new(checkpoint));
+        }
+        self.capture.as_mut()?.open(channel);
+        self.look(channel)
+    }
+
+    /// Copies what was queued in `channel` since, if it is being captured.
+    pub fn look(&mut self, channel: ChannelId) -> Option<Found> {
+        let capture = self.capture.as_mut()?;
+        capture.look(channel, &mut self.inbox.lock().channels[channel.0 as usize].queue)
+    }
+
+    /// Copies nothing more of `channel`.
+    pub fn end_capture(&mut self, channel: ChannelId) {
+        if let Some(capture) = &mut self.capture {
+            capture.close(channel);
+        }
+    }
+
+    /// Ends the capture: the encoded batches of each channel, in order.
+    ///
+    /// # Errors
+    /// When a record has no encoding.
+    pub fn take_captured(&mut self) -> Result<ByChannel, StreamError> {
+        self.capture.take().map_or(Ok(Vec::new()), Capture::into_batches)
     }
 
     /// Reads nothing more from `channel` until `unblock`.

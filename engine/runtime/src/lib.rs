@@ -12,6 +12,8 @@ pub mod connectors; // files and generated records
 
 // Data plane.
 pub mod channel; // bounded channels between subtasks, and the gate that reads them
+pub mod in_flight; // what an unaligned checkpoint finds in them
+pub(crate) mod outlet; // what was emitted and did not find room yet
 pub mod wire; // elements and messages as bytes
 
 // Drivers of the cores.

@@ -132,6 +132,8 @@ mod tests {
             shared: Vec::new(),
             transactions: Vec::new(),
             operator_states: gather(&mut two).expect("numbers have an encoding"),
+            input: Vec::new(),
+            output: Vec::new(),
         }
     }
 

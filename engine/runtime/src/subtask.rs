@@ -8,12 +8,17 @@
 //!                              chain   core (seawall_protocol::subtask)
 //! ```
 //!
+//! What the chain emits waits in [`crate::outlet`] until its channel has room, and nothing is read meanwhile
+//! except orders and word of barriers, so that a barrier overtakes a subtask that cannot go on.
+//!
 //! Records go from the gate through the chain to the channels. The core is asked only when a barrier,
 //! an end, an order or an answer of the storage arrives; its effects are performed in order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::future::{Either, select};
 use seawall_env::Env;
@@ -21,7 +26,8 @@ use seawall_protocol::config::{CheckpointMode, StateBackend};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
-use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
+use seawall_protocol::subtask::{Effect, Input, Plan, Subtask, Timer};
+use seawall_protocol::tamper::DataStep;
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
 use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
@@ -31,11 +37,17 @@ use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::figures::Watches;
 use crate::metrics::Metrics;
 use crate::operator_state;
+use crate::outlet::Outlets;
 use crate::progress::ProgressCounter;
 use crate::state_files::{self, StateFiles};
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
 use crate::storage::{Storage, inspect, manifest, splits};
+use crate::timers::Timers;
 use crate::wire::Outgoing;
+
+mod unaligned;
+
+use unaligned::{Captured, RestoredOutput, Unsealed, is_pointwise};
 
 /// Records a source emits before it looks at its orders again.
 const EMIT_RECORDS: usize = 4096;
@@ -56,6 +68,8 @@ pub struct Launch {
     pub restore: Option<CheckpointId>,
     /// Whether it finishes with the job's final checkpoint only.
     pub finishes_together: bool,
+    /// The checkpoint whose in-flight data the user gives up: it is restored without (E12).
+    pub without_channel_state: Option<CheckpointId>,
     /// Where checkpoints are.
     pub storage: Storage,
     /// How barriers are handled.
@@ -162,7 +176,17 @@ struct Driver {
     plan: Plan,
     core: Subtask,
     chain: Chain,
-    outgoing: BTreeMap<EdgeId, Vec<Outgoing>>,
+    outlets: Outlets,
+    /// Restored output that is sent first, once the channels are there (E6).
+    restored_output: RestoredOutput,
+    /// Restored batches that were not all processed and sent.
+    replaying: Option<(CheckpointId, u32)>,
+    /// The snapshot that waits for its in-flight data.
+    unsealed: Option<Unsealed>,
+    /// The timed barrier that may wait in the output.
+    unsent: Option<CheckpointId>,
+    /// There once one was armed.
+    timers: Option<Timers<Timer>>,
     /// Transactions that are pre-committed and not known to be committed, as their committables.
     transactions: BTreeMap<CheckpointId, Vec<u8>>,
     /// Durable snapshots that were not acked yet.
@@ -204,7 +228,7 @@ async fn drive(launch: Launch, inbox: Inbox, gate: Gate) -> Result<(), Failure> 
 
 impl Driver {
     /// Builds the chain and restores it.
-    async fn prepare(launch: Launch, inbox: Inbox, gate: Gate) -> Result<Self, Failure> {
+    async fn prepare(launch: Launch, inbox: Inbox, mut gate: Gate) -> Result<Self, Failure> {
         let subtask = launch.attempt.subtask;
         let operator = &launch.job.operators[subtask.operator.0 as usize];
         let place = Place {
@@ -258,12 +282,19 @@ impl Driver {
             .as_ref()
             .map(|it| it.transactions.iter().cloned().collect())
             .unwrap_or_default();
-        let channels = launch.job.channels_into(subtask).len();
-        let channels = u32::try_from(channels).expect("channels are numbered in 32 bits");
+        let (restored_output, replayed) = match &snapshot {
+            Some(snapshot) => unaligned::restore(&launch, &mut gate, snapshot).await?,
+            None => (RestoredOutput::new(), 0),
+        };
+        let edges_in = launch.job.channels_into(subtask);
+        let channels = u32::try_from(edges_in.len()).expect("channels are numbered in 32 bits");
+        let pointwise = (0..channels).map(ChannelId);
+        let pointwise =
+            pointwise.zip(&edges_in).filter(|(_, (edge, _))| is_pointwise(&launch.job, *edge));
         let plan = Plan {
             attempt: launch.attempt,
             channels,
-            pointwise: BTreeSet::new(),
+            pointwise: pointwise.map(|(channel, _)| channel).collect(),
             has_sink: operator.has_sink,
             has_callbacks: chain.outputs().hears_checkpoints(),
             mode: launch.mode,
@@ -285,7 +316,12 @@ impl Driver {
             gate,
             plan,
             chain,
-            outgoing: BTreeMap::new(),
+            outlets: Outlets::default(),
+            restored_output,
+            replaying: snapshot.filter(|_| replayed > 0).map(|it| (it.checkpoint, replayed)),
+            unsealed: None,
+            unsent: None,
+            timers: None,
             transactions,
             handles: BTreeMap::new(),
             files,
@@ -304,7 +340,11 @@ impl Driver {
         let edges: Vec<EdgeId> = ports.iter().map(|port| port.edge()).collect();
         for edge in edges {
             let channels = self.launch.connect.connect(self.launch.attempt, edge).await;
-            self.outgoing.insert(edge, channels.map_err(Failure::retryable)?);
+            let is_pointwise = is_pointwise(&self.launch.job, edge);
+            self.outlets.add(edge, channels.map_err(Failure::retryable)?, is_pointwise);
+        }
+        if !self.launch.env.tamper.skips(DataStep::ReplayFirst) {
+            self.offer_restored()?;
         }
         let attempt = self.launch.attempt;
         self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
@@ -322,12 +362,16 @@ impl Driver {
 
     async fn drive_source(&mut self) -> Result<(), Failure> {
         let mut progress = Progress::NeedsInput;
-        loop {
-            while let Some(order) = self.gate.try_order() {
-                self.on_order(order).await?;
+        while self.life != Life::Finished {
+            if !self.flow().await? {
+                if let Some(urgent) = self.urgent_or_room().await {
+                    self.on_incoming(urgent).await?;
+                }
+                continue;
             }
-            if self.life == Life::Finished {
-                return Ok(());
+            if let Some(order) = self.gate.try_order() {
+                self.on_order(order).await?;
+                continue;
             }
             if self.life != Life::Running || self.has_told_end {
                 self.gate.order_arrived().await;
@@ -353,6 +397,7 @@ impl Driver {
                 }
             }
         }
+        Ok(())
     }
 
     async fn emit(&mut self) -> Result<Progress, Failure> {
@@ -367,7 +412,7 @@ impl Driver {
         if progress != Progress::Ready {
             self.flush_edges();
         }
-        self.send_ready().await?;
+        self.offer_ready()?;
         self.flush_sink().await?;
         yield_now().await;
         Ok(progress)
@@ -381,23 +426,73 @@ impl Driver {
 
     async fn drive_operator(&mut self) -> Result<(), Failure> {
         while self.life != Life::Finished {
-            let incoming = if let Some(incoming) = self.gate.try_next() {
-                incoming
-            } else {
-                // Nothing to do: what is half full would otherwise wait.
-                self.flush_edges();
-                self.send_ready().await?;
-                self.gate.next().await
-            };
-            match incoming {
-                Incoming::Order(order) => self.on_order(order).await?,
-                Incoming::Element(channel, element) => self.on_element(channel, element).await?,
-                Incoming::Broken(channel) => {
-                    return Err(Failure::retryable(format!("input channel {channel} broke")));
-                }
+            let incoming =
+                if self.flow().await? { self.read().await? } else { self.urgent_or_room().await };
+            if let Some(incoming) = incoming {
+                self.on_incoming(incoming).await?;
             }
         }
         Ok(())
+    }
+
+    /// What comes next; `None` when output must be sent first.
+    async fn read(&mut self) -> Result<Option<Incoming>, Failure> {
+        if let Some(incoming) = self.gate.try_next() {
+            return Ok(Some(incoming));
+        }
+        // Nothing to do: what is half full would otherwise wait.
+        self.flush_edges();
+        self.offer_ready()?;
+        Ok(if self.flow().await? { Some(self.gate.next().await) } else { None })
+    }
+
+    /// Sends what finds room. Whether nothing waits, so that input may be read.
+    async fn flow(&mut self) -> Result<bool, Failure> {
+        if self.outlets.is_clear() && self.unsent.is_none() && self.replaying.is_none() {
+            return Ok(true);
+        }
+        let is_clear = match self.outlets.pump() {
+            Ok(is_clear) => is_clear,
+            // A receiver that heard of the end may have finished.
+            Err(_) if self.has_told_end => self.outlets.is_clear(),
+            Err(error) => return Err(Failure::retryable(error)),
+        };
+        if let Some(checkpoint) = self.unsent
+            && !self.outlets.holds(checkpoint)
+        {
+            self.unsent = None;
+            self.feed_core(Input::BarrierSent(checkpoint)).await?;
+        }
+        if is_clear
+            && !self.gate.is_replaying()
+            && let Some((checkpoint, batches)) = self.replaying.take()
+        {
+            let attempt = self.launch.attempt;
+            let event = Event::ChannelStateReplayed { attempt, checkpoint, batches };
+            self.launch.env.emit(event).await;
+        }
+        Ok(self.outlets.is_clear())
+    }
+
+    /// While output waits: what must not wait with it, or `None` once there is room.
+    async fn urgent_or_room(&mut self) -> Option<Incoming> {
+        let (gate, outlets) = (&mut self.gate, &mut self.outlets);
+        poll_fn(|context| match gate.poll_urgent(context) {
+            Poll::Ready(urgent) => Poll::Ready(Some(urgent)),
+            Poll::Pending => outlets.poll_room(context).map(|()| None),
+        })
+        .await
+    }
+
+    async fn on_incoming(&mut self, incoming: Incoming) -> Result<(), Failure> {
+        match incoming {
+            Incoming::Order(order) => self.on_order(order).await,
+            Incoming::Notice(channel, notice) => self.on_notice(channel, notice).await,
+            Incoming::Element(channel, element) => self.on_element(channel, element).await,
+            Incoming::Broken(channel) => {
+                Err(Failure::retryable(format!("input channel {channel} broke")))
+            }
+        }
     }
 
     async fn on_element(&mut self, channel: ChannelId, element: Element) -> Result<(), Failure> {
@@ -410,7 +505,7 @@ impl Driver {
                 let dirty_bytes = operator.take_dirty_bytes();
                 self.report(self.launch.progress.add(0, dirty_bytes));
                 self.files.settle().await;
-                self.send_ready().await?;
+                self.offer_ready()?;
                 self.flush_sink().await
             }
             Element::Barrier(barrier) => self.feed_core(Input::Barrier { channel, barrier }).await,
@@ -438,16 +533,19 @@ impl Driver {
                 self.chain.outputs().tell(Notice::Ended);
             }
             self.files.settle().await;
-            self.send_ready().await?;
+            self.offer_ready()?;
+            while !self.flow().await? {
+                poll_fn(|context| self.outlets.poll_room(context)).await;
+            }
             self.flush_sink().await?;
         }
         self.flush_edges();
-        self.send_ready().await?;
+        self.offer_ready()?;
         self.tell_end().await
     }
 
     async fn tell_end(&mut self) -> Result<(), Failure> {
-        self.send_all(|| Element::End).await?;
+        self.send_all(|| Element::End)?;
         self.has_told_end = true;
         self.feed_core(Input::InputEnded).await
     }
@@ -455,6 +553,7 @@ impl Driver {
     async fn on_order(&mut self, order: SubtaskOrder) -> Result<(), Failure> {
         match order {
             SubtaskOrder::Start => Ok(()),
+            SubtaskOrder::Fired(fired) => self.on_fired(fired).await,
             SubtaskOrder::Trigger(barrier) => self.feed_core(Input::Trigger(barrier)).await,
             SubtaskOrder::Completed { checkpoint, is_final } => {
                 self.feed_core(Input::Completed { checkpoint, is_final }).await
@@ -529,15 +628,20 @@ impl Driver {
             Effect::Unblock(channel) => self.gate.unblock(channel),
             Effect::ForwardBarrier(barrier) => {
                 self.enter(barrier.checkpoint, SnapshotPhase::Output);
-                self.flush_edges();
-                self.send_ready().await?;
-                self.send_all(|| Element::Barrier(barrier)).await?;
+                self.forward(barrier)?;
                 self.enter(barrier.checkpoint, SnapshotPhase::Sync);
             }
+            Effect::OvertakeOutput(barrier) => self.overtake_output(barrier)?,
+            Effect::CaptureInput { channel, checkpoint } => self.capture(checkpoint, channel),
+            Effect::EndCapture { channel, checkpoint: _ } => self.gate.end_capture(channel),
+            Effect::SealSnapshot(checkpoint) => self.seal(checkpoint).await,
+            Effect::DiscardSnapshot(checkpoint) => self.discard(checkpoint),
+            Effect::Arm(timer, duration) => self.timers().arm(timer, duration),
+            Effect::Disarm(timer) => self.timers().disarm(timer),
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
-                self.send_ready().await?;
-                self.send_all(|| Element::CancelMarker(checkpoint)).await?;
+                self.offer_ready()?;
+                self.send_all(|| Element::CancelMarker(checkpoint))?;
             }
             Effect::PreCommit(checkpoint) => {
                 let sink = self.chain.outputs().sink().expect("only a sink is asked to pre-commit");
@@ -587,7 +691,12 @@ impl Driver {
             Effect::Run => self.life = Life::Running,
             Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
             Effect::Finish => {
-                self.send_all(|| Element::Closed).await?;
+                // A receiver that finished first is gone, and needs to know nothing more.
+                let _ = self.outlets.send_all(|| Element::Closed);
+                while !self.outlets.is_clear() {
+                    poll_fn(|context| self.outlets.poll_room(context)).await;
+                    let _ = self.outlets.pump();
+                }
                 self.life = Life::Finished;
             }
             Effect::Fail { cause } => {
@@ -595,15 +704,6 @@ impl Driver {
                     Some(lost) => Failure { cause: format!("{cause}: {lost}"), is_fatal: true },
                     None => Failure { cause, is_fatal: false },
                 });
-            }
-            Effect::OvertakeOutput(_)
-            | Effect::CaptureInput { .. }
-            | Effect::EndCapture { .. }
-            | Effect::SealSnapshot(_)
-            | Effect::DiscardSnapshot(_)
-            | Effect::Arm(..)
-            | Effect::Disarm(_) => {
-                return Err(Failure::retryable("checkpoints can only be aligned yet"));
             }
             Effect::Note(event) => {
                 if let Event::AlignmentStarted { checkpoint, .. } = event {
@@ -619,7 +719,7 @@ impl Driver {
     async fn tell(&mut self, notice: Notice) -> Result<(), Failure> {
         self.chain.outputs().tell(notice);
         self.flush_edges();
-        self.send_ready().await?;
+        self.offer_ready()?;
         self.flush_sink().await
     }
 
@@ -680,7 +780,10 @@ impl Driver {
             transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
             operator_states: operator_state::gather(self.chain.outputs())
                 .map_err(Failure::retryable)?,
+            input: Vec::new(),
+            output: Vec::new(),
         };
+        let in_flight = self.await_seal(*barrier);
         let storage = self.launch.storage.clone();
         let (attempt, base) = (self.launch.attempt, self.files.base());
         let is_own = !self.files.is_shared(barrier);
@@ -697,10 +800,19 @@ impl Driver {
                     Err(error) => Err(error.to_string()),
                 },
             };
-            let written = match encoded {
-                Ok((keyed, chain)) => {
+            let captured = match in_flight {
+                None => Ok(Captured::default()),
+                Some(mut captured) => match captured.receive().await {
+                    Some(captured) => captured,
+                    None => return, // Given up.
+                },
+            };
+            let written = match encoded.and_then(|state| Ok((state, captured?))) {
+                Ok(((keyed, chain), captured)) => {
                     snapshot.keyed = keyed;
                     snapshot.shared = chain;
+                    snapshot.input = captured.input;
+                    snapshot.output = captured.output;
                     let written = snapshot::write(&storage, &snapshot).await;
                     written.map_err(|error| error.to_string())
                 }
@@ -722,17 +834,17 @@ impl Driver {
         }
     }
 
-    /// Sends every full batch.
-    async fn send_ready(&mut self) -> Result<(), Failure> {
+    /// Sends every full batch, or lets it wait for room.
+    fn offer_ready(&mut self) -> Result<(), Failure> {
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
         for port in ports {
-            let channels = self.outgoing.get_mut(&port.edge()).expect("connected at the start");
+            let edge = port.edge();
             while let Some((channel, batch)) = port.take_ready() {
-                channels[channel].send(Element::Batch(batch)).await.map_err(Failure::retryable)?;
+                self.outlets.offer(edge, channel, batch).map_err(Failure::retryable)?;
             }
         }
-        Ok(())
+        self.offer_restored()
     }
 
     async fn flush_sink(&mut self) -> Result<(), Failure> {
@@ -745,14 +857,9 @@ impl Driver {
     /// Sends an element on every output channel, behind everything emitted so far (C8). Once it heard of
     /// the end, a receiver may have finished, and needs to know nothing more; one that is still there sees
     /// for itself that its channel broke.
-    async fn send_all(&mut self, element: impl Fn() -> Element) -> Result<(), Failure> {
-        for channel in self.outgoing.values_mut().flatten() {
-            let sent = channel.send(element()).await;
-            if !self.has_told_end {
-                sent.map_err(Failure::retryable)?;
-            }
-        }
-        Ok(())
+    fn send_all(&mut self, element: impl Fn() -> Element) -> Result<(), Failure> {
+        let sent = self.outlets.send_all(element);
+        if self.has_told_end { Ok(()) } else { sent.map_err(Failure::retryable) }
     }
 }
 

@@ -1,7 +1,18 @@
 //! Bytes between nodes: control messages, and the elements of remote channels.
 //!
 //! Element frames begin with one byte for the kind. Batches follow in the encoding of their records.
+//!
+//! Room is counted in credits: a sender has one for each batch that the receiver will take, and the
+//! receiver tells it, on the same connection, of batches that its subtask has taken. So nothing waits in
+//! the network: frames that are under way have a place to arrive at, and a barrier that overtakes is held
+//! up by no more than those.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures_util::future::{Either, select};
 use seawall_env::{Connection, Env, FrameReceiver, FrameSender};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::StreamError;
@@ -9,8 +20,8 @@ use seawall_stream::batch::Batch;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::channel::{ChannelSender, Element};
-use crate::mailbox::Mailbox;
+use crate::channel::{CHANNEL_CAPACITY, ChannelSender, Element};
+use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 
 /// The first frame of a data connection: which channel of which subtask it feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +114,8 @@ fn decode_element(
 pub enum Outgoing {
     /// To a subtask of the same process; batches move.
     Local(ChannelSender),
-    /// To a subtask of another worker; batches are serialised. The receiving half is kept only so that
-    /// it is not closed.
-    Remote(Box<dyn FrameSender>, Box<dyn FrameReceiver>),
+    /// To a subtask of another worker; batches are serialised.
+    Remote(RemoteSender),
 }
 
 impl Outgoing {
@@ -118,35 +128,152 @@ impl Outgoing {
         let Connection { mut sender, receiver } =
             env.network.connect(address).await.map_err(reached)?;
         sender.send(encode_message(&hello)).await.map_err(reached)?;
-        Ok(Self::Remote(sender, receiver))
+        let (frames, queue) = mailbox();
+        let credits = Credits { left: CHANNEL_CAPACITY, broken: None, waker: None };
+        let credits = Arc::new(Mutex::new(credits));
+        // Goes on after the subtask is dropped, until what was queued is sent or the connection breaks.
+        env.spawn("carry a channel", carry(sender, receiver, queue, Arc::clone(&credits)));
+        Ok(Self::Remote(RemoteSender { frames, credits }))
     }
 
-    /// Sends `element`; waits while the channel is full.
+    /// Sends `element`, or hands a batch back when the channel is full.
     ///
     /// # Errors
     /// When the receiver is gone or the connection broke.
-    pub async fn send(&mut self, element: Element) -> Result<(), String> {
+    pub fn try_send(&mut self, element: Element) -> Result<Option<Element>, String> {
         match self {
-            Self::Local(sender) => sender.send(element).await.map_err(|error| error.to_string()),
-            Self::Remote(sender, _) => {
-                let frame = encode_element(&element).map_err(|error| error.to_string())?;
-                sender.send(frame).await.map_err(|error| format!("a channel broke: {error}"))
-            }
+            Self::Local(sender) => sender.try_send(element).map_err(|error| error.to_string()),
+            Self::Remote(sender) => sender.try_send(element),
+        }
+    }
+
+    /// Ready once a batch can be sent, or an error told.
+    pub fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Local(sender) => sender.poll_room(context),
+            Self::Remote(sender) => sender.poll_room(context),
         }
     }
 }
 
-/// Moves elements from a data connection into a channel until either side ends. Dropping `into`
-/// without `Closed` tells the receiving subtask that the channel broke.
+/// The sending side of a remote channel. Its frames are queued, as many as it has credit for, and carried
+/// by a task of their own.
+pub struct RemoteSender {
+    frames: MailboxSender<Vec<u8>>,
+    credits: Arc<Mutex<Credits>>,
+}
+
+struct Credits {
+    /// Batches that the receiver has room for.
+    left: usize,
+    /// Why the connection carries nothing more.
+    broken: Option<String>,
+    waker: Option<Waker>,
+}
+
+fn lock(credits: &Mutex<Credits>) -> MutexGuard<'_, Credits> {
+    credits.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RemoteSender {
+    fn try_send(&mut self, element: Element) -> Result<Option<Element>, String> {
+        {
+            let mut credits = lock(&self.credits);
+            if let Some(cause) = &credits.broken {
+                return Err(format!("a channel broke: {cause}"));
+            }
+            if let Element::Batch(_) = element {
+                let Some(left) = credits.left.checked_sub(1) else { return Ok(Some(element)) };
+                credits.left = left;
+            }
+        }
+        self.frames.push(encode_element(&element).map_err(|error| error.to_string())?);
+        Ok(None)
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut credits = lock(&self.credits);
+        if credits.left > 0 || credits.broken.is_some() {
+            return Poll::Ready(());
+        }
+        credits.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Carries frames one way and credits the other, until all frames are sent or the connection breaks.
+async fn carry(
+    mut sender: Box<dyn FrameSender>,
+    mut receiver: Box<dyn FrameReceiver>,
+    mut frames: Mailbox<Vec<u8>>,
+    credits: Arc<Mutex<Credits>>,
+) {
+    let cause = loop {
+        let next = match select(pin!(frames.receive()), receiver.receive()).await {
+            Either::Left((frame, _)) => Either::Left(frame),
+            Either::Right((told, _)) => Either::Right(told),
+        };
+        match next {
+            Either::Left(None) => return,
+            Either::Left(Some(frame)) => {
+                if let Err(error) = sender.send(frame).await {
+                    break error.to_string();
+                }
+            }
+            Either::Right(Ok(Some(frame))) => {
+                let Ok(freed) = decode_message::<u32>(&frame) else {
+                    break "its receiver sent something that is no credit".to_owned();
+                };
+                let waker = {
+                    let mut credits = lock(&credits);
+                    credits.left += freed as usize;
+                    credits.waker.take()
+                };
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Either::Right(Ok(None)) => break "its receiver is gone".to_owned(),
+            Either::Right(Err(error)) => break error.to_string(),
+        }
+    };
+    let waker = {
+        let mut credits = lock(&credits);
+        credits.broken = Some(cause);
+        credits.waker.take()
+    };
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Moves elements from a data connection into a channel, and credits back, until either side ends.
+/// Dropping `into` without `Closed` tells the receiving subtask that the channel broke.
 pub async fn feed(
     mut from: Box<dyn FrameReceiver>,
+    mut credits: Box<dyn FrameSender>,
     mut into: ChannelSender,
     decode_batch: fn(&[u8]) -> Result<Batch, StreamError>,
 ) {
-    while let Ok(Some(frame)) = from.receive().await {
-        let Ok(element) = decode_element(&frame, decode_batch) else { return };
-        if into.send(element).await.is_err() {
-            return;
+    loop {
+        let freed = pin!(poll_fn(|context| into.poll_freed(context)));
+        let next = match select(from.receive(), freed).await {
+            Either::Left((frame, _)) => Either::Left(frame),
+            Either::Right((freed, _)) => Either::Right(freed),
+        };
+        match next {
+            Either::Left(Ok(Some(frame))) => {
+                let Ok(element) = decode_element(&frame, decode_batch) else { return };
+                if into.send_with_credit(element).is_err() {
+                    return;
+                }
+            }
+            Either::Left(Ok(None) | Err(_)) | Either::Right(None) => return,
+            Either::Right(Some(freed)) => {
+                let freed = u32::try_from(freed).expect("fewer than a channel holds");
+                // If it cannot be told, the connection is broken, which the next frame says.
+                let _ = credits.send(encode_message(&freed)).await;
+            }
         }
     }
 }

@@ -13,7 +13,9 @@ use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
 use seawall_protocol::config::{CheckpointMode, HeartbeatConfig, StateBackend};
 use seawall_protocol::message::{Deployment, ToWorker};
 use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
-use seawall_protocol::{Attempt, AttemptId, ChannelId, SessionId, SubtaskId, WorkerId};
+use seawall_protocol::{
+    Attempt, AttemptId, ChannelId, CheckpointId, SessionId, SubtaskId, WorkerId,
+};
 use seawall_stream::Job;
 use seawall_stream::chain::EdgeId;
 
@@ -49,6 +51,8 @@ pub struct WorkerConfig {
     pub scratch: PathBuf,
     /// Snapshots may refer to files of confirmed checkpoints (I).
     pub is_incremental: bool,
+    /// The checkpoint whose in-flight data the user gives up: it is restored without (E12).
+    pub without_channel_state: Option<CheckpointId>,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
     /// Counters.
@@ -275,6 +279,7 @@ impl Shell {
                 attempt,
                 restore: deployment.restore,
                 finishes_together: deployment.finish_together.contains(&attempt.subtask),
+                without_channel_state: self.config.without_channel_state,
                 storage: self.config.storage.clone(),
                 mode: self.config.mode,
                 state: self.config.state,
@@ -342,15 +347,13 @@ async fn accept(env: Env, job: Arc<Job>, registry: Registry, mut listener: Box<d
         let (job, registry) = (Arc::clone(&job), registry.clone());
         env.spawn("feed a channel", async move {
             let mut receiver = connection.receiver;
-            // Kept while the channel lives: dropping it would close the other direction.
-            let _sender = connection.sender;
             let Ok(Some(frame)) = receiver.receive().await else { return };
             let Ok(hello) = decode_message::<ChannelHello>(&frame) else { return };
             let Some(inbox) = registry.get(hello.receiver) else { return };
             let channels = job.channels_into(hello.receiver.subtask);
             let Some((edge, _)) = channels.get(hello.channel.0 as usize) else { return };
-            let Some(sender) = inbox.attach(hello.channel) else { return };
-            feed(receiver, sender, job.edges[edge.0 as usize].decode).await;
+            let Some(sender) = inbox.attach_remote(hello.channel) else { return };
+            feed(receiver, connection.sender, sender, job.edges[edge.0 as usize].decode).await;
         });
     }
 }

@@ -4,11 +4,14 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use seawall_protocol::config::Alignment;
+use seawall_protocol::message::Barrier;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_runtime::channel::{
     CHANNEL_CAPACITY, ChannelSender, Element, Gate, Inbox, Incoming, ReceiverGone, SubtaskOrder,
     gate,
 };
+use seawall_runtime::in_flight::Found;
 use seawall_stream::batch::Batch;
 
 const FIRST: ChannelId = ChannelId(0);
@@ -39,6 +42,7 @@ fn next(gate: &mut Gate) -> String {
     match gate.try_next() {
         None => "nothing".to_owned(),
         Some(Incoming::Order(order)) => format!("{order:?}"),
+        Some(Incoming::Notice(channel, notice)) => format!("word of {channel} {notice:?}"),
         Some(Incoming::Broken(channel)) => format!("{channel} broken"),
         Some(Incoming::Element(channel, Element::Batch(batch))) => {
             format!("{channel} {:?}", batch.into_records::<u64>())
@@ -75,9 +79,13 @@ fn a_full_channel_makes_its_sender_wait_for_the_reader() {
     for value in 0..CHANNEL_CAPACITY as u64 {
         send(&mut first, value);
     }
-    assert_eq!(now(first.send(Element::End)), None);
+    let batch = || Element::Batch(Batch::new(vec![9_u64]));
+    assert_eq!(now(first.send(batch())), None);
+    assert_eq!(now(first.send(Element::End)), Some(Ok(())), "what marks something needs no room");
+    assert_eq!(now(first.send(batch())), None);
     next(&mut gate);
-    assert_eq!(now(first.send(Element::End)), Some(Ok(())));
+    next(&mut gate);
+    assert_eq!(now(first.send(batch())), Some(Ok(())));
 }
 
 #[test]
@@ -102,7 +110,8 @@ fn a_sender_that_closes_does_not_break_its_channel() {
     let (_inbox, mut gate, mut first, _second) = two_channels();
     assert_eq!(now(first.send(Element::Closed)), Some(Ok(())));
     drop(first);
-    assert_eq!([next(&mut gate), next(&mut gate)], ["ch0 Closed", "nothing"]);
+    let all: Vec<_> = (0..3).map(|_| next(&mut gate)).collect();
+    assert_eq!(all, ["word of ch0 Closed", "ch0 Closed", "nothing"]);
 }
 
 #[test]
@@ -110,6 +119,84 @@ fn a_sender_learns_that_the_receiver_is_gone() {
     let (_inbox, gate, mut first, _second) = two_channels();
     drop(gate);
     assert_eq!(now(first.send(Element::End)), Some(Err(ReceiverGone)));
+}
+
+fn overtaking(checkpoint: u64) -> Barrier {
+    Barrier { alignment: Alignment::Unaligned, ..Barrier::aligned(CheckpointId(checkpoint)) }
+}
+
+/// The captured numbers of each channel.
+fn captured(gate: &mut Gate) -> Vec<(u32, Vec<u64>)> {
+    let channels = gate.take_captured().expect("numbers have an encoding");
+    let numbers = |batches: Vec<Vec<u8>>| {
+        let decode = |bytes: &Vec<u8>| Batch::decode::<u64>(bytes).expect("just encoded");
+        batches.iter().flat_map(|it| decode(it).into_records::<u64>()).collect()
+    };
+    channels.into_iter().map(|(channel, batches)| (channel.0, numbers(batches))).collect()
+}
+
+// Rules: E1, E2, A6
+#[test]
+fn a_barrier_that_overtakes_is_heard_of_before_the_records_that_are_captured_before_it() {
+    let (_inbox, mut gate, mut first, mut second) = two_channels();
+    for value in 0..CHANNEL_CAPACITY as u64 {
+        send(&mut first, value);
+    }
+    send(&mut second, 100);
+    let sent = now(first.send(Element::Barrier(overtaking(1))));
+    assert_eq!(sent, Some(Ok(())), "a full channel holds no barrier up");
+
+    assert!(next(&mut gate).starts_with("word of ch0 Barrier"));
+    let found = gate.capture(CheckpointId(1), FIRST);
+    assert_eq!(found, Some(Found::Barrier(overtaking(1))));
+    gate.end_capture(FIRST);
+    assert_eq!(gate.capture(CheckpointId(1), SECOND), None);
+
+    // Records that follow the barrier are the next checkpoint's; those before it are still processed.
+    assert_eq!([next(&mut gate), next(&mut gate)], ["ch0 [0]", "ch1 [100]"]);
+    send(&mut first, 50);
+    send(&mut second, 101);
+    assert_eq!([next(&mut gate), next(&mut gate)], ["ch0 [1]", "ch1 [101]"]);
+    send(&mut second, 102);
+    assert_eq!(now(second.send(Element::Barrier(overtaking(1)))), Some(Ok(())));
+    send(&mut second, 103);
+    assert!(next(&mut gate).starts_with("word of ch1 Barrier"));
+    assert_eq!(gate.look(SECOND), Some(Found::Barrier(overtaking(1))));
+    gate.end_capture(SECOND);
+    let all = vec![(0, (0..8).collect()), (1, vec![100, 101, 102])];
+    assert_eq!(captured(&mut gate), all);
+    let rest: Vec<_> = (0..4).map(|_| next(&mut gate)).collect();
+    assert_eq!(rest, ["ch0 [2]", "ch1 [102]", "ch0 [3]", "ch1 [103]"]);
+}
+
+// Rules: E6
+#[test]
+fn restored_records_come_first_and_are_captured_again() {
+    let (inbox, mut gate) = gate(1);
+    gate.restore(FIRST, vec![Batch::new(vec![1_u64]), Batch::new(vec![2_u64])]);
+    let mut sender = inbox.attach(FIRST).expect("it has no sender");
+    send(&mut sender, 3);
+    assert_eq!(next(&mut gate), "ch0 [1]");
+    assert!(gate.is_replaying());
+    assert_eq!(gate.capture(CheckpointId(5), FIRST), None);
+    assert_eq!([next(&mut gate), next(&mut gate)], ["ch0 [2]", "ch0 [3]"]);
+    assert!(!gate.is_replaying());
+    assert_eq!(captured(&mut gate), [(0, vec![2, 3])]);
+}
+
+// Rules: E3, E5
+#[test]
+fn barriers_of_other_checkpoints_end_no_capture() {
+    let (_inbox, mut gate, mut first, _second) = two_channels();
+    send(&mut first, 1);
+    assert_eq!(now(first.send(Element::Barrier(overtaking(1)))), Some(Ok(())));
+    send(&mut first, 2);
+    assert_eq!(now(first.send(Element::Barrier(overtaking(2)))), Some(Ok(())));
+    send(&mut first, 3);
+    let found = gate.capture(CheckpointId(2), FIRST);
+    assert_eq!(found, Some(Found::Barrier(overtaking(2))));
+    gate.end_capture(FIRST);
+    assert_eq!(captured(&mut gate), [(0, vec![1, 2])]);
 }
 
 #[test]

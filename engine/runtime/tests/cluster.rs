@@ -157,6 +157,7 @@ impl Cluster {
             state: self.state,
             scratch: self.directory.path().join("scratch"),
             is_incremental: self.is_incremental,
+            without_channel_state: None,
             heartbeat: self.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),
         };

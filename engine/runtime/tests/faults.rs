@@ -170,6 +170,8 @@ fn state(checkpoint: u64) -> Snapshot {
         operator_states: Vec::new(),
         shared: Vec::new(),
         transactions: Vec::new(),
+        input: Vec::new(),
+        output: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use seawall_env::Disk;
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{Attempt, CheckpointId, FencingToken, JobId, OperatorId, SubtaskId};
+use seawall_runtime::storage::snapshot::{EncodedBatch, InFlight};
 use seawall_runtime::storage::{
     KeyedSection, Manifest, OperatorInfo, Snapshot, Storage, StorageError, inspect, layout,
     manifest, record, snapshot,
@@ -29,6 +30,12 @@ fn store_record(retained: &[u64]) -> StoreRecord {
     }
 }
 
+fn in_flight(edge: u32, from: u32) -> InFlight {
+    let (from, to) = (SubtaskId::new(edge, from), SubtaskId::new(edge + 1, 0));
+    let batches = vec![EncodedBatch { bytes: vec![2, 7, 9] }, EncodedBatch { bytes: vec![0] }];
+    InFlight { edge, from, to, batches }
+}
+
 fn state(checkpoint: u64, index: u32) -> Snapshot {
     Snapshot {
         operator: "count".into(),
@@ -41,6 +48,8 @@ fn state(checkpoint: u64, index: u32) -> Snapshot {
         operator_states: Vec::new(),
         shared: Vec::new(),
         transactions: vec![(CheckpointId(checkpoint), b"part-0".to_vec())],
+        input: vec![in_flight(0, index)],
+        output: vec![in_flight(1, index), in_flight(1, 1 - index)],
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct JobText {
     records: Spanned<u64>,
     keys: Spanned<u64>,
     rate: Option<Spanned<PerSecond>>,
+    sink_rate: Option<Spanned<PerSecond>>,
     files: Option<Spanned<u32>>,
     gzip: Option<Spanned<bool>>,
 }
@@ -83,6 +84,7 @@ pub(crate) struct CheckpointText {
     interval_during_backlog: Option<Time>,
     expiration: Option<Time>,
     on_cancel: Option<Spanned<String>>,
+    alignment: Option<Spanned<String>>,
     incremental: Option<Spanned<bool>>,
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use seawall_protocol::config::{
-    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
-    StateBackend, TriggerCombination,
+    Alignment, CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy,
+    RetentionOnCancel, StateBackend, TriggerCombination,
 };
 use seawall_protocol::event::Event;
 use seawall_protocol::limits;
@@ -80,6 +80,8 @@ pub struct Workload {
     pub keys: u64,
     /// Records per second of each source, if limited.
     pub rate: Option<u64>,
+    /// Records per second that all sink subtasks take.
+    pub sink_rate: Option<u64>,
     /// Input files, for the jobs that read files.
     pub files: u32,
     /// Whether they are compressed: one source then reads the whole of a file.
@@ -615,15 +617,59 @@ impl Reader {
             let message = format!("`gzip` has no effect: {name} reads no files");
             self.problem(Problem::at(gzip.span(), message));
         }
+        if let Some(rate) = &job.sink_rate
+            && !workload::has_slow_sink(name)
+        {
+            self.problem(Problem::at(
+                rate.span(),
+                format!("`sink_rate` has no effect: the sink of {name} has no limit"),
+            ));
+        }
         Some(Workload {
             job: name.to_owned(),
             parallelism,
             records,
             keys,
             rate: job.rate.as_ref().map(|it| it.get_ref().0),
+            sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
             files,
             gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
         })
+    }
+
+    /// `"aligned"`, `"unaligned"`, or how long a barrier waits before it overtakes: `"200ms"`.
+    fn alignment(&mut self, text: &CheckpointText) -> Alignment {
+        let Some(alignment) = &text.alignment else { return Alignment::Aligned };
+        let chosen = match alignment.get_ref().as_str() {
+            "aligned" => return Alignment::Aligned,
+            "unaligned" => Alignment::Unaligned,
+            other => {
+                let Ok(time) = super::quantity::parse_time(other) else {
+                    let message = format!("`{other}` is no alignment");
+                    let hint = "`aligned`, `unaligned`, or a time such as `200ms`";
+                    self.problem(Problem::at(alignment.span(), message).hint(hint));
+                    return Alignment::Aligned;
+                };
+                Alignment::AlignedFor(time)
+            }
+        };
+        let is_counted = text.mode.as_ref().is_some_and(|it| it.get_ref() == "at-least-once");
+        let overlaps = text.max_concurrent.as_ref().is_some_and(|it| *it.get_ref() > 1);
+        if is_counted {
+            let message = "at-least-once mode has no barrier that could overtake";
+            self.problem(
+                Problem::at(alignment.span(), message.to_owned())
+                    .hint("leave `alignment` out, or set checkpoint.mode to \"exactly-once\""),
+            );
+        }
+        if overlaps {
+            let message = "checkpoints whose barriers overtake are taken one at a time";
+            self.problem(
+                Problem::at(alignment.span(), message.to_owned())
+                    .hint("leave `max_concurrent` out, or set it to 1"),
+            );
+        }
+        chosen
     }
 
     fn checkpoint(&mut self, text: &CheckpointText) -> CheckpointConfig {
@@ -675,6 +721,7 @@ impl Reader {
         let pending_max = u32::try_from(limits::PENDING_CHECKPOINTS_MAX).expect("a small limit");
         CheckpointConfig {
             mode,
+            alignment: self.alignment(text),
             interval: match &text.interval {
                 Some(interval) => Some(interval.get_ref().0),
                 None if counts => None,

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use seawall_protocol::CheckpointId;
 use seawall_protocol::config::{
-    CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy, RetentionOnCancel,
-    StateBackend, TriggerCombination,
+    Alignment, CheckpointConfig, CheckpointMode, HeartbeatConfig, RestartStrategy,
+    RetentionOnCancel, StateBackend, TriggerCombination,
 };
 
 use super::Settings;
@@ -43,6 +44,10 @@ impl Reader {
             directory: self.text("execution.checkpointing.dir"),
             slots: self.given("taskmanager.numberOfTaskSlots").map(to_u32),
             key_groups: self.given("pipeline.max-parallelism").filter(|it| *it != -1).map(to_u32),
+            without_channel_state: self
+                .given("execution.state-recovery.without-channel-state.checkpoint-id")
+                .and_then(|it| u64::try_from(it).ok())
+                .map(CheckpointId),
             checkpoint,
             warnings: Vec::new(),
         }
@@ -66,6 +71,7 @@ impl Reader {
             },
             expiration: self.optional_duration(at("expiration")),
             is_taken_after_finish: self.boolean(at("checkpoints-after-tasks-finish")),
+            alignment: self.alignment(),
             timeout: self.duration(at("timeout")),
             min_pause: self.duration(at("min-pause")),
             max_concurrent: self.count(at("max-concurrent-checkpoints")),
@@ -76,7 +82,16 @@ impl Reader {
                 _ => RetentionOnCancel::Delete,
             },
             is_incremental: self.boolean(at("incremental")),
-            ..CheckpointConfig::default()
+        }
+    }
+
+    fn alignment(&mut self) -> Alignment {
+        // Both are read: a time that is given without the other is seen to have no effect.
+        let time = self.duration("execution.checkpointing.aligned-checkpoint-timeout");
+        match self.value("execution.checkpointing.unaligned.enabled") {
+            Some(Value::Boolean(true)) if time.is_zero() => Alignment::Unaligned,
+            Some(Value::Boolean(true)) => Alignment::AlignedFor(time),
+            _ => Alignment::Aligned,
         }
     }
 

@@ -226,6 +226,15 @@ impl Reader {
                 show_duration(interval.max(checkpoint.min_pause)),
             )));
         }
+        if let Alignment::AlignedFor(time) = checkpoint.alignment
+            && time >= checkpoint.timeout
+        {
+            warnings.push(Warning(format!(
+                "{} is not shorter than {}: a checkpoint is given up before its barriers overtake",
+                self.shown("execution.checkpointing.aligned-checkpoint-timeout"),
+                self.shown("execution.checkpointing.timeout"),
+            )));
+        }
         warnings
     }
 

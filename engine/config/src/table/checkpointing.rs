@@ -36,7 +36,6 @@ const STORAGES: Kind = Kind::Choice(&[
 ]);
 const COMBINATIONS: Kind = Kind::Choice(&[Choice::new("any"), Choice::new("all")]);
 
-const UNALIGNED: &str = "unaligned checkpoints";
 const MERGING: &str = "snapshots of several subtasks in one file";
 
 /// `execution.checkpointing.*`.
@@ -141,20 +140,20 @@ pub(super) const KEYS: &[Key] = &[
         "CheckpointConfig::on_cancel",
     )
     .aliases(&[old("execution.checkpointing.externalized-checkpoint-retention.mode")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.unaligned.enabled",
         Kind::Boolean,
         Some("false"),
         "Barriers overtake records, which become part of the snapshot.",
-        UNALIGNED,
+        "CheckpointConfig::alignment",
     )
     .aliases(&[old("execution.checkpointing.unaligned")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.aligned-checkpoint-timeout",
         TIME,
         Some("0 ms"),
-        "Barriers wait this long at each subtask before they overtake.",
-        UNALIGNED,
+        "Barriers wait this long at each subtask before they overtake. 0: they never wait.",
+        "CheckpointConfig::alignment",
     )
     .needs("execution.checkpointing.unaligned.enabled", &["true"])
     .aliases(&[old("execution.checkpointing.alignment-timeout")]),
@@ -163,7 +162,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Boolean,
         Some("false"),
         "Unaligned checkpoints where the job graph does not allow them.",
-        UNALIGNED,
+        "barriers that overtake where the order of records between two subtasks would not survive it",
     )
     .aliases(&[old("execution.checkpointing.force-unaligned")]),
     Key::absent(

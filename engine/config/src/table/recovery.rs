@@ -46,12 +46,12 @@ pub(super) const KEYS: &[Key] = &[
         "local copies of snapshots",
     )
     .aliases(&[old("state.backend.local-recovery")]),
-    Key::absent(
+    Key::works(
         "execution.state-recovery.without-channel-state.checkpoint-id",
         Kind::Whole { least: -1, most: i64::MAX },
         Some("-1"),
         "The one checkpoint that is restored without its in-flight data: those records are lost.",
-        "unaligned checkpoints",
+        "Settings::without_channel_state",
     )
     .aliases(&[old("execution.checkpointing.recover-without-channel-state.checkpoint-id")]),
 ];

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FileSource ──┐
-//!              ├── Rated (optional) ── operators ── FileSink
+//!              ├── Rated (optional) ── operators ── Slow (optional) ── FileSink
 //! Generator  ──┘
 //! ```
 //!
@@ -12,8 +12,10 @@ pub mod file_sink;
 pub mod file_source;
 pub mod generator;
 pub mod rate;
+pub mod slow;
 
 pub use file_sink::FileSink;
 pub use file_source::FileSource;
 pub use generator::GeneratorSource;
 pub use rate::Rated;
+pub use slow::Slow;

@@ -225,6 +225,8 @@ fn state(checkpoint: u64, index: u32) -> Snapshot {
         operator_states: Vec::new(),
         shared: Vec::new(),
         transactions: vec![(CheckpointId(checkpoint), b"part-0".to_vec())],
+        input: Vec::new(),
+        output: Vec::new(),
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Snapshot {
     pub transactions: Vec<(CheckpointId, Vec<u8>)>,
     /// Operator state, in the order of the chain.
     pub operator_states: Vec<OperatorSection>,
+    /// Records that had arrived and were not processed, by channel: processed first on restore (E6).
+    pub input: Vec<InFlight>,
+    /// Records that were emitted and had not left, by channel: sent first on restore (E6).
+    pub output: Vec<InFlight>,
 }
 
 /// One operator state of one subtask.
@@ -45,6 +49,27 @@ pub struct OperatorSection {
     pub redistribution: Redistribution,
     /// Its items, each encoded by the operator's types.
     pub items: Vec<Vec<u8>>,
+}
+
+/// The in-flight data of one channel; see [`crate::in_flight`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// Which edge, by its number.
+    pub edge: u32,
+    /// The sending subtask.
+    pub from: SubtaskId,
+    /// The receiving subtask.
+    pub to: SubtaskId,
+    /// Batches in order, each encoded as on the wire.
+    pub batches: Vec<EncodedBatch>,
+}
+
+/// The bytes of one batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedBatch {
+    /// As on the wire.
+    #[serde(with = "bytes")]
+    pub bytes: Vec<u8>,
 }
 
 /// The keyed state of one key group.
@@ -74,7 +99,15 @@ impl Snapshot {
             shared: Vec::new(),
             transactions: Vec::new(),
             operator_states: Vec::new(),
+            input: Vec::new(),
+            output: Vec::new(),
         }
+    }
+
+    /// Bytes of all records in flight.
+    fn in_flight_bytes(&self) -> u64 {
+        let sections = self.input.iter().chain(&self.output);
+        sections.flat_map(|it| &it.batches).map(|it| it.bytes.len() as u64).sum()
     }
 }
 
@@ -89,7 +122,8 @@ pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHan
     let (length, checksum) = (bytes.len() as u64, format::checksum_of(&bytes));
     storage.put_new(&path, bytes).await?;
     let shared = snapshot.shared.clone();
-    let figures = SnapshotFigures::default();
+    let in_flight_bytes = snapshot.in_flight_bytes();
+    let figures = SnapshotFigures { in_flight_bytes, ..SnapshotFigures::default() };
     let mut handle = SnapshotHandle { subtask, attempt, bytes: length, checksum, figures, shared };
     handle.figures.full_bytes = inspect::full_bytes(&handle);
     handle.figures.written_bytes = inspect::new_bytes(&handle, checkpoint);

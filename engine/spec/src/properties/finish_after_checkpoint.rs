@@ -3,7 +3,7 @@
 //! ```text
 //! subtask-finished { attempt a }
 //!     some n completed before it, and holds the end of a:
-//!         a ended, then took its snapshot of n
+//!         a ended, or was restored at its end, then took its snapshot of n
 //!         or a was restored from n, which held an earlier attempt's end
 //!     whatever a pre-committed is visible
 //! ```
@@ -52,7 +52,7 @@ struct Seen {
     finished: BTreeSet<AttemptId>,
     restored_from: BTreeMap<AttemptId, CheckpointId>,
     acked: BTreeSet<(AttemptId, CheckpointId)>,
-    /// Snapshots taken after the end.
+    /// Snapshots taken after the end, or by an attempt that was restored at it.
     taken: BTreeSet<(AttemptId, CheckpointId)>,
     /// Completed checkpoints that hold the end of a subtask.
     held: BTreeSet<(SubtaskId, CheckpointId)>,
@@ -73,7 +73,7 @@ impl Seen {
             Event::SubtaskEnded { attempt } => {
                 self.ended.insert(attempt);
             }
-            Event::SnapshotTaken { attempt, checkpoint } if self.ended.contains(&attempt) => {
+            Event::SnapshotTaken { attempt, checkpoint } if self.has_ended(attempt) => {
                 self.taken.insert((attempt, checkpoint));
             }
             Event::SnapshotAcked { attempt, checkpoint } => {
@@ -90,6 +90,12 @@ impl Seen {
             }
             _ => {}
         }
+    }
+
+    /// An attempt that was restored at the end says that it ended only once its channels did.
+    fn has_ended(&self, by: AttemptId) -> bool {
+        let held = |restored: &CheckpointId| self.held.contains(&(by.subtask, *restored));
+        self.ended.contains(&by) || self.restored_from.get(&by).is_some_and(held)
     }
 
     fn on_completed(&mut self, checkpoint: CheckpointId) {
@@ -192,6 +198,23 @@ mod tests {
         check(&History::from_events(history)).expect("holds");
         let not_held = [deployed(1), completed(2), deployed(2), ready(2, 2), finished(2)];
         check(&History::from_events(not_held)).expect_err("violated");
+    }
+
+    // Rules: N2, N3
+    #[test]
+    fn a_snapshot_of_an_attempt_restored_at_its_end_holds_the_end_before_it_is_said_again() {
+        let [taken, acked] = snapshot(1);
+        let first = [deployed(1), ended(), taken, acked, completed(1)];
+        let second = [
+            deployed(2),
+            ready(2, 1),
+            (W, Event::SnapshotTaken { attempt: id(2), checkpoint: CheckpointId(2) }),
+            (C, Event::SnapshotAcked { attempt: id(2), checkpoint: CheckpointId(2) }),
+            completed(2),
+        ];
+        let third = [deployed(3), ready(3, 2), finished(3)];
+        let history = first.into_iter().chain(second).chain(third);
+        check(&History::from_events(history)).expect("holds");
     }
 
     // Rules: K13
