@@ -5,6 +5,7 @@
 //!   checkpoint   Coordinator, Worker  a checkpoint is whole, durable and the newest, whoever crashes when
 //!   shared-files Coordinator, Subtask no file goes that a checkpoint refers to, and none stays for nothing
 //!   commit       Subtask × 2          each record is visible exactly once, whatever crashes between two steps
+//!   unaligned    Subtask × 3          what a barrier overtakes is in the checkpoint and processed once, in order
 //! ```
 //!
 //! Messages, disks, timers and crashes are the model's; every decision is taken by the core that decides it
@@ -20,6 +21,7 @@ pub mod checkpoint;
 pub mod commit;
 pub mod plants;
 pub mod shared_files;
+pub mod unaligned;
 
 use seawall_protocol::tamper::{Honest, Tamper};
 
@@ -57,6 +59,10 @@ pub fn models() -> &'static [ModelInfo] {
             name: "shared-files",
             about: "no retained checkpoint refers to a file that is gone, and none stays for nothing",
         },
+        ModelInfo {
+            name: "unaligned",
+            about: "what a barrier overtakes is in the checkpoint, and processed once and in order",
+        },
     ]
 }
 
@@ -91,6 +97,9 @@ fn run(name: &str, size: Size, tamper: Box<dyn Tamper>) -> Option<Report> {
         "shared-files" => {
             let model = shared_files::SharedFilesModel::new(size, tamper);
             check::check(name, size, &model, STATES_MAX)
+        }
+        "unaligned" => {
+            check::check(name, size, &unaligned::Unaligned::new(size, tamper), STATES_MAX)
         }
         other => unreachable!("{other} is listed and not run"),
     })

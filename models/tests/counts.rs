@@ -55,3 +55,14 @@ fn shared_files_hold() {
 fn the_larger_shared_files_hold() {
     holds_with("shared-files", Size::Merge, 1_165_454, 2_512_988);
 }
+
+// Rules: E1, E2, E3, E4, E5, E6, E7, E9, E10
+#[test]
+fn unaligned_holds() {
+    holds_with("unaligned", Size::Smoke, 103_719, 363_575);
+}
+
+#[test]
+fn the_larger_unaligned_holds() {
+    holds_with("unaligned", Size::Merge, 324_886, 1_197_045);
+}

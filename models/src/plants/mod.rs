@@ -16,6 +16,7 @@ mod commit;
 mod ends;
 mod shared_files;
 mod trigger;
+mod unaligned;
 
 /// A defect put in on purpose, and who must find it.
 #[derive(Clone, Copy)]
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Plant> {
         ends::PLANTS,
         shared_files::PLANTS,
         trigger::PLANTS,
+        unaligned::PLANTS,
     ]
     .into_iter()
     .flatten()
