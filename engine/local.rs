@@ -18,7 +18,8 @@ use seawall_runtime::RuntimeError;
 use seawall_runtime::control::Control;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
-use seawall_runtime::storage::Storage;
+use seawall_runtime::storage::savepoint::{Open, Restore};
+use seawall_runtime::storage::{Storage, StorageError};
 use seawall_runtime::tokio_env::{self, InProcessNetwork};
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_stream::Job;
@@ -56,6 +57,10 @@ pub struct LocalJob {
     pub observer: Arc<dyn Observer>,
     /// The way to ask the running job for something.
     pub control: Control,
+    /// The savepoint that the job starts from when its storage is empty.
+    pub restore: Option<Restore>,
+    /// Opens the places of savepoints.
+    pub open: Open,
 }
 
 impl LocalJob {
@@ -77,6 +82,8 @@ impl LocalJob {
             metrics: Arc::default(),
             observer: Arc::new(tokio_env::Unobserved),
             control: Control::default(),
+            restore: None,
+            open: Arc::new(open_place),
             job,
         }
     }
@@ -89,6 +96,14 @@ pub fn warnings(job: &Job, settings: &Settings) -> Vec<Warning> {
         settings.transaction_warning(sink, operator.transaction_timeout?)
     };
     job.operators.iter().filter_map(of).collect()
+}
+
+/// Opens a place of savepoints: a directory, or an address.
+///
+/// # Errors
+/// As [`seawall_runtime::storage::open`].
+pub fn open_place(place: &str) -> Result<Storage, StorageError> {
+    seawall_runtime::storage::open(place, Arc::new(tokio_env::FileSystem))
 }
 
 /// Runs the job until it has its result, or fails for good. Must be awaited within a tokio runtime.
@@ -108,6 +123,8 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         restart: local.restart,
         heartbeat: local.heartbeat.clone(),
         control: local.control,
+        restore: local.restore,
+        open: local.open,
     };
     let worker = WorkerConfig {
         worker: WorkerId(1),

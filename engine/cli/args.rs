@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Look into the checkpoints of a job, or take one
     Checkpoint(CheckpointArgs),
-    /// Take a savepoint of a running job
+    /// Take a savepoint of a running job; list or dispose of savepoints
     Savepoint(SavepointArgs),
     /// Stop a running job with a savepoint; it ends when all it wrote is committed
     Stop(StopArgs),
@@ -45,6 +45,8 @@ pub(crate) struct RunArgs {
     pub(crate) parallelism: u32,
     #[command(flatten)]
     pub(crate) config: ConfigFlags,
+    #[command(flatten)]
+    pub(crate) restore: RestoreArgs,
     /// Print the summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -170,11 +172,66 @@ pub(crate) struct StopArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SavepointArgs {
+    #[command(subcommand)]
+    pub(crate) command: SavepointCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SavepointCommand {
+    /// Take a savepoint of a running job; its path is printed when it is complete
+    Trigger(TriggerSavepointArgs),
+    /// List the savepoints in a directory
+    List(ListSavepointsArgs),
+    /// Delete a savepoint
+    Dispose(DisposeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriggerSavepointArgs {
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
     /// Write the savepoint below this directory or URL, and not in the job's own directory
     #[arg(long, value_name = "DIR-OR-URL")]
     pub(crate) target: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListSavepointsArgs {
+    /// Where the savepoints are: a directory or an address; a state directory means its only job
+    pub(crate) place: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DisposeArgs {
+    /// The savepoint's directory or address
+    pub(crate) savepoint: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// Start from this savepoint, when the job has no checkpoints of its own
+    #[arg(long, value_name = "DIR-OR-URL")]
+    pub(crate) from_savepoint: Option<String>,
+    /// Who owns the savepoint from then on
+    #[arg(long, value_enum)]
+    pub(crate) claim_mode: Option<ClaimMode>,
+    /// Leave state behind that belongs to no operator of the job
+    #[arg(long)]
+    pub(crate) allow_non_restored_state: bool,
+    /// Take back what was committed to the output after the savepoint; it is put aside, not deleted
+    #[arg(long, requires = "from_savepoint")]
+    pub(crate) rewind: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClaimMode {
+    /// Whoever took it: the job never changes or deletes it
+    NoClaim,
+    /// The job: it is deleted when checkpoints of the job have replaced it
+    Claim,
 }
 
 #[derive(Debug, clap::Args)]

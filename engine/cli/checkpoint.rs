@@ -9,7 +9,7 @@ use seawall::protocol::CheckpointId;
 use seawall::runtime::explain::explain;
 use seawall::runtime::storage::history::{self, History};
 use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
-use seawall::runtime::storage::{Location, Storage, layout, manifest, record};
+use seawall::runtime::storage::{Location, Storage, layout, manifest, record, savepoint};
 use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
 
@@ -58,6 +58,11 @@ async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
+    if let Some(storage) = savepoint_at(&args.directory).await? {
+        let manifest = savepoint::read(&storage).await?;
+        report::manifest(storage.root(), &manifest, args.json);
+        return Ok(ExitCode::SUCCESS);
+    }
     let storage = opened(&args.directory).await?;
     let root = storage.root().to_path_buf();
     let Inventory { checkpoints, .. } = inspect::list(&storage).await?;
@@ -114,6 +119,13 @@ async fn history(root: &Path) -> Option<History> {
 }
 
 async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
+    if let Some(storage) = savepoint_at(&args.directory).await? {
+        let (manifest, problems) = savepoint::verify(&storage).await?;
+        let checkpoint = manifest.checkpoint;
+        let listed = Listed { checkpoint, is_retained: true, manifest: Ok(manifest) };
+        let damage = problems.iter().map(ToString::to_string).collect();
+        return Ok(report::verified(storage.root(), &[Verified { listed, damage }], args.json));
+    }
     let storage = opened(&args.directory).await?;
     let root = storage.root().to_path_buf();
     let Inventory { checkpoints, .. } = match inspect::list(&storage).await {
@@ -130,6 +142,16 @@ async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
         verified.push(Verified { listed, damage });
     }
     Ok(report::verified(&root, &verified, args.json))
+}
+
+/// The savepoint at the place, if one is there and not a job.
+async fn savepoint_at(place: &Path) -> Result<Option<Storage>, CliError> {
+    let storage = Location::parse(&place.to_string_lossy())?.open(Arc::new(FileSystem))?;
+    match storage.get(&layout::manifest_in(storage.root())).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        // Whoever reads it says what is wrong with it.
+        Ok(_) | Err(_) => Ok(Some(storage)),
+    }
 }
 
 fn on_disk(root: &Path) -> Storage {

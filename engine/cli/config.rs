@@ -7,7 +7,7 @@ use seawall::config::quantity::show_duration;
 use seawall::config::{Configuration, Origin};
 use seawall::runtime::storage::{Location, StorageError};
 
-use crate::args::{ConfigArgs, ConfigFlags, Mode};
+use crate::args::{ClaimMode, ConfigArgs, ConfigFlags, Mode, RestoreArgs};
 use crate::error::CliError;
 use crate::report;
 
@@ -48,6 +48,31 @@ pub(crate) fn of_run(flags: &ConfigFlags) -> Result<Configuration, CliError> {
     configuration = configuration.with_arguments(&flags.settings)?;
     for (flag, key, value) in given(flags) {
         configuration = configuration.set_at(key, &value, Origin::Flag(flag))?;
+    }
+    Ok(configuration)
+}
+
+/// Adds what a job is to start from.
+///
+/// # Errors
+/// When a value is empty.
+pub(crate) fn with_restore(
+    mut configuration: Configuration,
+    args: &RestoreArgs,
+) -> Result<Configuration, CliError> {
+    let mode = args.claim_mode.map(|it| match it {
+        ClaimMode::NoClaim => "NO_CLAIM".to_owned(),
+        ClaimMode::Claim => "CLAIM".to_owned(),
+    });
+    let allows = args.allow_non_restored_state.then(|| "true".to_owned());
+    for (flag, key, value) in [
+        ("--from-savepoint", "execution.state-recovery.path", args.from_savepoint.clone()),
+        ("--claim-mode", "execution.state-recovery.claim-mode", mode),
+        ("--allow-non-restored-state", "execution.state-recovery.ignore-unclaimed-state", allows),
+    ] {
+        if let Some(value) = value {
+            configuration = configuration.set_at(key, &value, Origin::Flag(flag))?;
+        }
     }
     Ok(configuration)
 }

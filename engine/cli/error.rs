@@ -116,6 +116,18 @@ pub(crate) enum CliError {
         path.display(), path.display()
     )]
     JobEnded { path: PathBuf, how: &'static str },
+    #[error(
+        "the savepoint is in use: a job is starting from it, or it is being deleted: {}\n\
+         hint: wait until that is over, and run the same command again",
+        .0.display()
+    )]
+    SavepointInUse(PathBuf),
+    #[error(
+        "output directory belongs to another run of this job: {} is written from state in {}\n\
+         hint: go on with the --state of that run; or name another output directory",
+        path.display(), state.display()
+    )]
+    OutputOfAnotherRun { path: PathBuf, state: PathBuf },
     #[error("several jobs have their state in: {}\nhint: name one of: {}", path.display(), jobs.join(", "))]
     SeveralJobs { path: PathBuf, jobs: Vec<String> },
     #[error(

@@ -19,6 +19,7 @@ use seawall::runtime::control::{Ask, Reply};
 use seawall::runtime::storage::Manifest;
 use seawall::runtime::storage::history::History;
 use seawall::runtime::storage::inspect::{self, Inventory, Listed};
+use seawall::runtime::storage::savepoint::Found;
 use serde_json::{Value, json};
 
 use crate::checkpoint::Verified;
@@ -149,6 +150,17 @@ pub(crate) fn run_ended(summary: &Summary, is_json: bool) -> ExitCode {
         Ended::Finished => {
             if !is_json {
                 print_summary(summary);
+            }
+            ExitCode::SUCCESS
+        }
+        Ended::Stopped { savepoint, is_drained } => {
+            if !is_json {
+                to_stdout(&format!("{job} stopped with savepoint {savepoint}"));
+            }
+            if !is_drained {
+                to_stderr(&format!(
+                    "hint: to go on, add --from-savepoint {savepoint} and name another --state"
+                ));
             }
             ExitCode::SUCCESS
         }
@@ -301,6 +313,7 @@ pub(crate) fn checkpoints(
         (Some(_), None) => "not finished",
         (Some(_), Some(JobResult::Finished)) => "finished",
         (Some(_), Some(JobResult::Cancelled)) => "cancelled",
+        (Some(_), Some(JobResult::Stopped(_))) => "stopped",
     };
     if is_json {
         let one = |it: &Listed| {
@@ -446,6 +459,51 @@ pub(crate) fn damaged_record(root: &Path, damage: &str, is_json: bool) -> ExitCo
     ExitCode::FAILURE
 }
 
+/// Lists savepoints.
+pub(crate) fn savepoints(directory: &Path, found: &[Found], is_json: bool) {
+    if is_json {
+        let one = |it: &Found| {
+            let manifest = it.manifest.as_ref().ok();
+            json!({ "path": it.path, "checkpoint": manifest.map(|it| it.checkpoint.0),
+                    "job": manifest.map(|it| it.job_name.clone()),
+                    "bytes": manifest.map(bytes_of), "damage": it.manifest.as_ref().err() })
+        };
+        let savepoints: Vec<_> = found.iter().map(one).collect();
+        return print_json(&json!({ "directory": directory, "savepoints": savepoints }));
+    }
+    if found.is_empty() {
+        return to_stdout(&format!("no savepoints in {}", directory.display()));
+    }
+    let mut table = table(["savepoint", "job", "checkpoint", "snapshots", "bytes", "manifest"]);
+    for Found { path, manifest } in found {
+        let path = path.display().to_string();
+        match manifest {
+            Ok(it) => table.add_row([
+                path,
+                it.job_name.clone(),
+                it.checkpoint.to_string(),
+                it.snapshots.len().to_string(),
+                HumanBytes(bytes_of(it)).to_string(),
+                "intact".to_owned(),
+            ]),
+            Err(damage) => {
+                let none = String::new;
+                table.add_row([path, none(), none(), none(), none(), first_line(damage)])
+            }
+        };
+    }
+    print_table(&table);
+}
+
+fn bytes_of(manifest: &Manifest) -> u64 {
+    manifest.snapshots.iter().map(|it| it.bytes).sum()
+}
+
+/// Says that a savepoint is gone.
+pub(crate) fn disposed(savepoint: &Path) {
+    to_stdout(&format!("disposed of {}", savepoint.display()));
+}
+
 /// Says what became of what was asked of a running job.
 pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> ExitCode {
     if is_json {
@@ -494,7 +552,8 @@ pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> E
 pub(crate) fn in_words(result: JobResult) -> &'static str {
     match result {
         JobResult::Finished => "finished",
-        JobResult::Cancelled => "cancelled",
+        JobResult::Cancelled => "was cancelled",
+        JobResult::Stopped(_) => "was stopped with a savepoint",
     }
 }
 

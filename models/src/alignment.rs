@@ -229,6 +229,9 @@ fn perform(state: &mut State, index: usize, effect: &Effect, inputs: &mut VecDeq
         Effect::PreCommit(_) | Effect::Commit(_) | Effect::AbortLingering => {
             unreachable!("no subtask of this model has a sink")
         }
+        Effect::EndInput | Effect::Pause | Effect::Resume => {
+            unreachable!("nobody stops this model")
+        }
         Effect::ReportEnded | Effect::Finish | Effect::Fail { .. } => {
             unreachable!("no subtask of this model ends")
         }
@@ -262,6 +265,7 @@ impl Model for Alignment {
                 restored_transactions: std::collections::BTreeSet::new(),
                 is_restored_at_end: false,
                 finishes_together: false,
+                is_stopping: false,
             };
             Node {
                 core: Subtask::new(plan),

@@ -287,6 +287,7 @@ fn perform_what_nobody_sees(state: &mut State) {
             Some(
                 coordinator::Effect::Persist { .. }
                 | coordinator::Effect::WriteManifest { .. }
+                | coordinator::Effect::ExportSavepoint(_)
                 | coordinator::Effect::DeleteCheckpoint(_)
                 | coordinator::Effect::DeleteShared(_)
                 | coordinator::Effect::SweepShared { .. }
@@ -312,6 +313,7 @@ fn perform(state: &mut State) {
         coordinator::Effect::DeleteShared(_) | coordinator::Effect::SweepShared { .. } => {
             unreachable!("no snapshot of this model has shared files")
         }
+        coordinator::Effect::ExportSavepoint(_) => unreachable!("nobody asks for savepoints here"),
         coordinator::Effect::DeleteCheckpoint(checkpoint) => {
             state.disk.manifests.remove(&checkpoint);
             state.disk.snapshots.retain(|(of, _)| *of != checkpoint);

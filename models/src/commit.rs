@@ -230,6 +230,7 @@ impl Commit {
                     restored_transactions: snapshot.transactions.keys().copied().collect(),
                     is_restored_at_end: false,
                     finishes_together: true,
+                    is_stopping: false,
                 };
                 Process {
                     core: Subtask::new(plan),
@@ -290,6 +291,9 @@ impl Commit {
                 | Effect::Decline(..)
                 | Effect::Confirm(_)
                 | Effect::Run
+                | Effect::EndInput
+                | Effect::Pause
+                | Effect::Resume
                 | Effect::ReportEnded
                 | Effect::Finish
                 | Effect::Fail { .. }
@@ -354,6 +358,9 @@ impl Commit {
             | Effect::TellAborted(_)
             | Effect::ForwardCancelMarker(_)
             | Effect::Confirm(_)
+            | Effect::EndInput
+            | Effect::Pause
+            | Effect::Resume
             | Effect::ReportEnded
             | Effect::Note(_) => {}
         }

@@ -6,6 +6,7 @@
 //!   shared-files Coordinator, Subtask no file goes that a checkpoint refers to, and none stays for nothing
 //!   commit       Subtask × 2          each record is visible exactly once, whatever crashes between two steps
 //!   unaligned    Subtask × 3          what a barrier overtakes is in the checkpoint and processed once, in order
+//!   stop         Coordinator, Subtask a savepoint that is handed out stands, and a stopped job is whole
 //! ```
 //!
 //! Messages, disks, timers and crashes are the model's; every decision is taken by the core that decides it
@@ -21,6 +22,7 @@ pub mod checkpoint;
 pub mod commit;
 pub mod plants;
 pub mod shared_files;
+pub mod stop;
 pub mod unaligned;
 
 use seawall_protocol::tamper::{Honest, Tamper};
@@ -63,6 +65,10 @@ pub fn models() -> &'static [ModelInfo] {
             name: "unaligned",
             about: "what a barrier overtakes is in the checkpoint, and processed once and in order",
         },
+        ModelInfo {
+            name: "stop",
+            about: "a savepoint that is handed out stands, and a job that stopped with one is whole",
+        },
     ]
 }
 
@@ -101,6 +107,7 @@ fn run(name: &str, size: Size, tamper: Box<dyn Tamper>) -> Option<Report> {
         "unaligned" => {
             check::check(name, size, &unaligned::Unaligned::new(size, tamper), STATES_MAX)
         }
+        "stop" => check::check(name, size, &stop::Stop::new(size, tamper), STATES_MAX),
         other => unreachable!("{other} is listed and not run"),
     })
 }

@@ -249,6 +249,7 @@ impl SharedFilesModel {
                 inputs.extend(reports.into_iter().map(report));
             }
             Effect::Send { .. }
+            | Effect::ExportSavepoint(_)
             | Effect::Note(_)
             | Effect::Disconnect { .. }
             | Effect::Answer { .. }
@@ -320,6 +321,7 @@ impl SharedFilesModel {
                 restored_transactions: BTreeSet::new(),
                 is_restored_at_end: false,
                 finishes_together: true,
+                is_stopping: false,
             };
             let restored = deployment.restore.and_then(|it| state.disk.manifests.get(&it));
             let confirmed = restored.and_then(|it| it.get(index)).map(|it| it.shared.clone());
@@ -384,6 +386,9 @@ impl SharedFilesModel {
                 | subtask::Effect::TellAborted(_)
                 | subtask::Effect::Commit(_)
                 | subtask::Effect::AbortLingering
+                | subtask::Effect::EndInput
+                | subtask::Effect::Pause
+                | subtask::Effect::Resume
                 | subtask::Effect::ReportEnded
                 | subtask::Effect::Finish
                 | subtask::Effect::Fail { .. }

@@ -282,6 +282,7 @@ impl State {
             restored_transactions: BTreeSet::new(),
             is_restored_at_end: false,
             finishes_together: false,
+            is_stopping: false,
         }
     }
 
@@ -450,6 +451,9 @@ impl Unaligned {
             | Effect::AbortLingering
             | Effect::TellCompleted(_)
             | Effect::TellAborted(_)
+            | Effect::EndInput
+            | Effect::Pause
+            | Effect::Resume
             | Effect::ReportEnded
             | Effect::Finish
             | Effect::Fail { .. } => unreachable!("no subtask of this model has a sink or ends"),

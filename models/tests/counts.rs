@@ -30,6 +30,12 @@ fn commit_holds() {
     holds_with("commit", Size::Smoke, 23_457, 45_562);
 }
 
+// Rules: H7, K7, K14, N7
+#[test]
+fn stop_holds() {
+    holds_with("stop", Size::Smoke, 174_287, 356_186);
+}
+
 #[test]
 fn the_larger_alignment_holds() {
     holds_with("alignment", Size::Merge, 234_361, 1_057_537);
@@ -65,4 +71,9 @@ fn unaligned_holds() {
 #[test]
 fn the_larger_unaligned_holds() {
     holds_with("unaligned", Size::Merge, 324_886, 1_197_045);
+}
+
+#[test]
+fn the_larger_stop_holds() {
+    holds_with("stop", Size::Merge, 291_880, 604_587);
 }

@@ -14,8 +14,11 @@ use seawall_jobs::reference;
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
+use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::StoreRecord;
+use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, SubtaskId};
+use seawall_runtime::connectors::file_sink::REWOUND_DIRECTORY;
 use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_runtime::coordinator::subtask_plans;
@@ -26,7 +29,7 @@ use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
 use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
 use seawall_stream::state::EncodedGroup;
 
-use crate::workload::{OUTPUT, Prepared, STORAGE, tagged};
+use crate::workload::{OUTPUT, Prepared, STORAGE, STORAGE_THEN, tagged};
 use crate::world::{InspectableDisk, View};
 
 /// What was seen on the disk during a run.
@@ -38,13 +41,28 @@ pub(crate) struct Evidence {
     /// stands for.
     last: BTreeMap<SubtaskId, Snapshot>,
     early: BTreeMap<PathBuf, VisibleEarly>,
+    /// The data directory of the running job.
+    root: PathBuf,
+    /// The positions in each checkpoint.
+    splits: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
+    /// Savepoints that nobody has deleted.
+    savepoints: BTreeMap<CheckpointId, PathBuf>,
 }
 
 impl Evidence {
     /// Nothing seen yet.
     pub(crate) fn new(prepared: Arc<Prepared>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { prepared, completed: None, checkpoints, last, early }
+        Self {
+            prepared,
+            completed: None,
+            checkpoints,
+            last,
+            early,
+            root: STORAGE.into(),
+            splits: BTreeMap::new(),
+            savepoints: BTreeMap::new(),
+        }
     }
 
     /// Looks at the disk when `event` is a reason to.
@@ -56,6 +74,10 @@ impl Evidence {
                 restorable: Err("the store record that names it is not durable".to_owned()),
                 ..empty(*checkpoint)
             });
+        }
+        if let Event::SavepointCompleted { checkpoint } = event {
+            self.savepoints.insert(*checkpoint, layout::savepoint(&self.root, *checkpoint));
+            self.look_at_savepoints(disk);
         }
         if let Event::CoordinatorStarted { restored, .. } = event {
             self.completed = self.completed.max(*restored);
@@ -77,6 +99,33 @@ impl Evidence {
         }
     }
 
+    /// The job is started once more, elsewhere; it may begin behind what was seen.
+    pub(crate) fn begin_again(&mut self, root: &Path) {
+        self.root = root.to_path_buf();
+        self.checkpoints.clear();
+    }
+
+    /// Somebody else owns the savepoints from now on, or deleted them.
+    pub(crate) fn forget_savepoints(&mut self) {
+        self.savepoints.clear();
+    }
+
+    /// The oldest savepoint that was handed out.
+    pub(crate) fn oldest_savepoint(&self) -> Option<(CheckpointId, PathBuf)> {
+        self.savepoints.first_key_value().map(|(id, path)| (*id, path.clone()))
+    }
+
+    /// Where the savepoint is.
+    pub(crate) fn savepoint(&self, checkpoint: CheckpointId) -> Option<PathBuf> {
+        self.savepoints.get(&checkpoint).cloned()
+    }
+
+    /// What a run without faults commits whose input ends at this checkpoint.
+    pub(crate) fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+        let splits = self.splits.get(&checkpoint).map(Vec::as_slice).unwrap_or_default();
+        self.prepared.expected_output_before(splits)
+    }
+
     /// Every checkpoint that was seen, ascending.
     pub(crate) fn checkpoints(&self) -> Vec<CheckpointContents> {
         self.checkpoints.values().cloned().collect()
@@ -90,9 +139,10 @@ impl Evidence {
     /// Reads every retained checkpoint. The end of a run is a reason too: a leader that cannot read its
     /// checkpoint never starts, and no event says so.
     pub(crate) fn look_at_checkpoints(&mut self, disk: &InspectableDisk) {
-        let Some(record) = record(disk) else { return };
+        let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
-            let seen = read(disk, checkpoint, &subtask_plans(&self.prepared.job));
+            let directory = layout::checkpoint(&self.root, checkpoint);
+            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -103,6 +153,24 @@ impl Evidence {
             {
                 before.restorable = Err(cause);
             }
+        }
+    }
+
+    /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
+    pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
+        for (checkpoint, directory) in self.savepoints.clone() {
+            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
+            if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
+                if let (Err(cause), Ok(())) = (seen, &before.restorable) {
+                    before.restorable = Err(format!("of its savepoint, {cause}"));
+                }
+                continue;
+            }
+            // It is older than what was looked at last.
+            let last = self.last.clone();
+            let contents = self.contents(checkpoint, seen);
+            self.last = last;
+            self.checkpoints.insert(checkpoint, contents);
         }
     }
 
@@ -167,6 +235,7 @@ impl Evidence {
                         splits.push(split.clone());
                     }
                 }
+                self.splits.insert(checkpoint, splits.clone());
                 let expected = reference::state(job, options, &self.prepared.files, &splits);
                 let bytes = |state: reference::State| {
                     state.into_iter().map(|(key, it)| (key.into_bytes(), it.into_bytes())).collect()
@@ -208,12 +277,12 @@ fn position(split: &[u8]) -> u64 {
 
 /// The store record as a loss of all power would leave it.
 /// What the coordinators left of their checkpoints' figures.
-pub(crate) fn remembered(disk: &InspectableDisk) -> Option<Remembered> {
-    file(disk, Kind::History, &layout::history(Path::new(STORAGE))).ok().map(|it| it.0)
+pub(crate) fn remembered(disk: &InspectableDisk, root: &Path) -> Option<Remembered> {
+    file(disk, Kind::History, &layout::history(root)).ok().map(|it| it.0)
 }
 
-fn record(disk: &InspectableDisk) -> Option<StoreRecord> {
-    let path = layout::record(Path::new(STORAGE));
+pub(crate) fn record(disk: &InspectableDisk, root: &Path) -> Option<StoreRecord> {
+    let path = layout::record(root);
     let bytes = disk.read(View::Durable, &path)?;
     format::decode(Kind::Record, &bytes, &path).ok()
 }
@@ -228,14 +297,13 @@ struct Contents {
 /// is in shared files is added to the keyed state of the snapshot that refers to them.
 fn read(
     disk: &InspectableDisk,
-    checkpoint: CheckpointId,
+    directory: &Path,
     plan: &[SubtaskPlan],
 ) -> Result<Contents, String> {
-    let root = Path::new(STORAGE);
-    let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest(root, checkpoint))?.0;
+    let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest_in(directory))?.0;
     let mut snapshots = Vec::new();
     for handle in &manifest.snapshots {
-        let path = layout::snapshot(root, checkpoint, handle.subtask, handle.attempt);
+        let path = layout::snapshot_in(directory, handle.subtask, handle.attempt);
         let (mut snapshot, bytes) = file::<Snapshot>(disk, Kind::Snapshot, &path)?;
         if bytes.len() as u64 != handle.bytes || format::checksum_of(&bytes) != handle.checksum {
             return Err(format!("{} is not the file that the manifest names", path.display()));
@@ -245,7 +313,7 @@ fn read(
         }
         let mut chain = Vec::new();
         for shared in &handle.shared {
-            let path = layout::state_file(root, shared);
+            let path = file_in(directory, shared);
             let (_, bytes) = file::<Run>(disk, Kind::Shared, &path)?;
             chain.push(shared::check(&bytes, shared, &path).map_err(|it| it.to_string())?);
         }
@@ -307,26 +375,59 @@ pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
     files
 }
 
+/// A file of live state that a snapshot in the directory of a checkpoint or savepoint names.
+fn file_in(directory: &Path, file: &SharedFile) -> PathBuf {
+    if file.is_own {
+        layout::own_file(directory, file)
+    } else {
+        layout::state_file(directory.parent().unwrap_or(directory), file)
+    }
+}
+
+/// The manifest in the directory, and what it names.
+fn files_of(disk: &InspectableDisk, directory: &Path) -> Vec<PathBuf> {
+    let path = layout::manifest_in(directory);
+    let mut files = Vec::new();
+    if let Ok((manifest, _)) = file::<Manifest>(disk, Kind::Manifest, &path) {
+        let snapshots = manifest.snapshots.iter();
+        files.extend(snapshots.map(|it| layout::snapshot_in(directory, it.subtask, it.attempt)));
+        files.extend(manifest.shared().map(|it| file_in(directory, it)));
+    }
+    files.push(path);
+    files
+}
+
+/// Whether the checkpoint ended the input of its job.
+pub(crate) fn is_drained(disk: &InspectableDisk, root: &Path, checkpoint: CheckpointId) -> bool {
+    let path = layout::manifest(root, checkpoint);
+    let manifest = file::<Manifest>(disk, Kind::Manifest, &path);
+    manifest.is_ok_and(|(it, _)| it.kind == CheckpointKind::StopWithSavepoint { drain: true })
+}
+
 /// Files below these directories that belong to nothing, once the job has ended and the world is at rest.
 pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<String> {
-    let root = Path::new(STORAGE);
-    let mut owned: BTreeSet<PathBuf> =
-        [layout::record(root), layout::splits(root), layout::history(root)].into();
-    for checkpoint in record(disk).map(|it| it.retained).unwrap_or_default() {
-        let path = layout::manifest(root, checkpoint);
-        if let Ok((manifest, _)) = file::<Manifest>(disk, Kind::Manifest, &path) {
-            owned.extend(
-                manifest
-                    .snapshots
-                    .iter()
-                    .map(|it| layout::snapshot(root, checkpoint, it.subtask, it.attempt)),
-            );
-            owned.extend(manifest.shared().map(|it| layout::state_file(root, it)));
+    let mut owned = BTreeSet::new();
+    for root in [STORAGE, STORAGE_THEN].map(Path::new) {
+        owned.extend([layout::record(root), layout::splits(root), layout::history(root)]);
+        owned.insert(layout::origin(root));
+        for checkpoint in record(disk, root).map(|it| it.retained).unwrap_or_default() {
+            owned.extend(files_of(disk, &layout::checkpoint(root, checkpoint)));
+            owned.extend([layout::target(root, checkpoint), layout::exported(root, checkpoint)]);
         }
-        owned.insert(path);
+    }
+    // A savepoint is whoever's who asked for it; without a manifest it is none.
+    let manifests = disk.paths(View::Visible).into_iter();
+    let directories = manifests.filter_map(|it| it.parent().map(Path::to_path_buf));
+    for directory in directories.filter(|it| layout::is_savepoint(it)).collect::<BTreeSet<_>>() {
+        if disk.read(View::Visible, &layout::manifest_in(&directory)).is_some() {
+            owned.extend(files_of(disk, &directory));
+        }
     }
     owned.extend(committed_paths(disk));
-    let is_ours = |path: &PathBuf| below.iter().any(|it| path.starts_with(it));
+    // What a person took back is put aside for that person.
+    let rewound = Path::new(OUTPUT).join(REWOUND_DIRECTORY);
+    let is_ours =
+        |path: &PathBuf| below.iter().any(|it| path.starts_with(it)) && !path.starts_with(&rewound);
     let mut left: Vec<String> = disk
         .paths(View::Visible)
         .into_iter()

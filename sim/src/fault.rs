@@ -137,7 +137,13 @@ fn verb(verb: &Verb, scenario: &Scenario, draw: &mut Draw<'_>) -> Verb {
 }
 
 /// What somebody can ask for, by the name in a file.
-pub const ASKS: [(&str, Ask); 2] = [("checkpoint", Ask::Checkpoint), ("cancel", Ask::Cancel)];
+pub const ASKS: [(&str, Ask); 5] = [
+    ("checkpoint", Ask::Checkpoint),
+    ("cancel", Ask::Cancel),
+    ("savepoint", Ask::Savepoint { target: None }),
+    ("stop", Ask::Stop { drain: false, target: None }),
+    ("drain", Ask::Stop { drain: true, target: None }),
+];
 
 fn name_of_ask(ask: &Ask) -> &'static str {
     ASKS.iter().find(|(_, it)| it == ask).map_or("something", |(name, _)| name)

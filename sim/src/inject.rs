@@ -3,10 +3,10 @@
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use seawall_runtime::control::{Control, Reply};
+use seawall_runtime::control::{Ask, Control, Reply};
 
 use crate::fault::describe;
 use crate::recorder::Recorder;
@@ -26,6 +26,8 @@ pub(crate) struct Injector {
     is_over: Arc<AtomicBool>,
     /// The line to the job's leader, whoever leads.
     control: Control,
+    /// Which run of the job it is; who asked an earlier one asks no more.
+    run: Arc<AtomicU32>,
 }
 
 /// How long somebody waits who was not answered, before asking again.
@@ -46,7 +48,13 @@ impl Injector {
             nodes: Arc::new(nodes),
             is_over: Arc::default(),
             control: Control::default(),
+            run: Arc::default(),
         }
+    }
+
+    /// The job is started once more.
+    pub(crate) fn next_run(&self) {
+        self.run.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How this world's people reach the job.
@@ -158,8 +166,12 @@ impl Injector {
             Verb::Ask(ask) => {
                 let (this, ask) = (self.clone(), ask.clone());
                 self.world.spawn("person", async move {
-                    while this.control.ask(ask.clone()).await == Reply::Ended {
+                    let run = this.run.load(Ordering::Relaxed);
+                    while !is_answered(&ask, &this.control.ask(ask.clone()).await) {
                         this.world.sleep(ASK_AGAIN).await;
+                        if this.run.load(Ordering::Relaxed) != run {
+                            return;
+                        }
                     }
                 });
             }
@@ -211,6 +223,14 @@ impl Injector {
             self.world.resume(&node.to_string());
             self.switch_on(&node.to_string());
         }
+    }
+}
+
+/// Whether a person is content. Who wants a savepoint asks until there is one.
+fn is_answered(ask: &Ask, reply: &Reply) -> bool {
+    match ask {
+        Ask::Checkpoint | Ask::Cancel => *reply != Reply::Ended,
+        Ask::Savepoint { .. } | Ask::Stop { .. } => matches!(reply, Reply::Completed { .. }),
     }
 }
 

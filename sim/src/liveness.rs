@@ -121,6 +121,8 @@ impl State {
             | Event::CheckpointAcknowledged { .. }
             | Event::ManifestWritten { .. }
             | Event::RecordUncertain
+            | Event::SavepointCompleted { .. }
+            | Event::JobStopping { .. }
             | Event::CheckpointSubsumed { .. }
             | Event::CheckpointDiscarded { .. }
             | Event::BacklogReported { .. }

@@ -140,6 +140,8 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::CheckpointAcknowledged { checkpoint }
         | Event::ManifestWritten { checkpoint }
         | Event::CheckpointCompleted { checkpoint }
+        | Event::SavepointCompleted { checkpoint }
+        | Event::JobStopping { checkpoint }
         | Event::CheckpointAborted { checkpoint, .. }
         | Event::CheckpointDiscarded { checkpoint }
         | Event::CheckpointSubsumed { checkpoint } => (Some(*checkpoint), None),

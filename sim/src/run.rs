@@ -10,18 +10,20 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use seawall_env::Env;
-use seawall_protocol::WorkerId;
 use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
+use seawall_protocol::{CheckpointId, WorkerId};
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
 use seawall_runtime::storage::history::History as Remembered;
+use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Limits, Recorded};
 
@@ -32,10 +34,10 @@ use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario, Verb};
+use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
-use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE};
+use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
 use crate::world::{Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
@@ -105,7 +107,7 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let mut checkpoints = None;
     let (result, violated, virtual_time) = match ended {
         Ok(Ok(facts)) => {
-            let (result, violated) = judge(scenario, &facts.history, &recorder.trace());
+            let (result, violated) = judge(scenario, &facts.histories, &recorder.trace());
             checkpoints = facts.checkpoints;
             (result, violated, facts.virtual_time)
         }
@@ -143,7 +145,8 @@ struct Stage {
 
 /// What a world leaves behind.
 struct Facts {
-    history: History,
+    /// One for each run of the job.
+    histories: Vec<History>,
     checkpoints: Option<Remembered>,
     virtual_time: Duration,
 }
@@ -165,9 +168,10 @@ impl Stage {
             world: world.clone(),
             plant: self.plant,
             ended: Arc::clone(&ended),
+            run: Arc::new(Mutex::new(Run { root: STORAGE, restore: None })),
         };
         injector.start();
-        for node in nodes {
+        for node in nodes.clone() {
             let process = process.clone();
             world.start(
                 &node.to_string(),
@@ -177,30 +181,93 @@ impl Stage {
                 }),
             );
         }
-        let mut healed_at = Duration::ZERO;
-        let is_over = |ended: &Ended| lock(ended).is_some();
-        while !is_over(&ended) && world.now() < self.scenario.until {
-            world.sleep(LOOK_EVERY).await;
-        }
-        if !is_over(&ended) {
-            healed_at = world.now();
-            injector.heal_all();
-            let deadline = healed_at + LIVENESS_BOUND + self.input_time();
-            while !is_over(&ended) && world.now() < deadline {
-                world.sleep(LOOK_EVERY).await;
+        let (mut histories, mut seen, mut healed_at) = (Vec::new(), 0, None);
+        loop {
+            self.wait_for_the_end(&world, &injector, &ended, &mut healed_at).await;
+            let outcome = lock(&ended).clone();
+            let next = self.next_run(outcome.as_ref(), histories.is_empty());
+            if outcome.is_some() {
+                if next.is_none() {
+                    // A worker that was down when the job ended may come back and clean up.
+                    self.recorder.end_safety_phase();
+                }
+                world.sleep(REST).await;
+            }
+            let root = lock(&process.run).root;
+            let history = self.history(&world, outcome, healed_at.unwrap_or_default(), root, seen);
+            histories.push(history);
+            let Some((savepoint, then)) = next else { break };
+            seen = self.recorder.trace().entries.len();
+            let what = format!("a person starts the job from {}", savepoint.display());
+            self.recorder.note(world.now(), What::Healed(what));
+            self.recorder.with_evidence(|it| {
+                it.begin_again(Path::new(STORAGE_THEN));
+                if then.is_claiming || then.is_original_deleted {
+                    it.forget_savepoints();
+                }
+            });
+            let restore = Restore {
+                savepoint: savepoint.display().to_string(),
+                is_claimed: then.is_claiming,
+                allows_lost_state: false,
+                is_rewind: then.is_rewinding,
+            };
+            *lock(&process.run) = Run { root: STORAGE_THEN, restore: Some(restore) };
+            *lock(&ended) = None;
+            injector.next_run();
+            if then.is_original_deleted {
+                delete_original(&world);
+            }
+            for node in &nodes {
+                world.restart(&node.to_string());
             }
         }
-        if is_over(&ended) {
-            // A worker that was down when the job ended may come back and clean up.
-            self.recorder.end_safety_phase();
-            world.sleep(REST).await;
-        }
-        let outcome = lock(&ended).clone();
+        let root = Path::new(lock(&process.run).root);
         Facts {
-            history: self.history(&world, outcome, healed_at),
-            checkpoints: evidence::remembered(&world.disk()),
+            histories,
+            checkpoints: evidence::remembered(&world.disk(), root),
             virtual_time: world.now(),
         }
+    }
+
+    /// Waits until the job ended, or had its time after everything was healed.
+    async fn wait_for_the_end(
+        &self,
+        world: &World,
+        injector: &Injector,
+        ended: &Ended,
+        healed_at: &mut Option<Duration>,
+    ) {
+        let is_over = || lock(ended).is_some();
+        while !is_over() && world.now() < self.scenario.until {
+            world.sleep(LOOK_EVERY).await;
+        }
+        if is_over() {
+            return;
+        }
+        if healed_at.is_none() {
+            *healed_at = Some(world.now());
+            injector.heal_all();
+        }
+        let deadline = world.now() + LIVENESS_BOUND + self.input_time();
+        while !is_over() && world.now() < deadline {
+            world.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The savepoint that a person starts the ended job from, if the scenario and the run have one.
+    fn next_run(&self, ended: Option<&JobOutcome>, is_first: bool) -> Option<(PathBuf, Then)> {
+        let then = self.scenario.then.filter(|_| is_first)?;
+        let savepoint = match (then.start_from, ended?) {
+            (StartFrom::Stop, JobOutcome::Result(JobResult::Stopped(checkpoint))) => {
+                self.recorder.with_evidence(|it| it.savepoint(*checkpoint))?
+            }
+            (StartFrom::Savepoint, JobOutcome::Result(_)) => {
+                self.recorder.with_evidence(|it| it.oldest_savepoint())?.1
+            }
+            (StartFrom::Stop | StartFrom::Savepoint, _) => return None,
+        };
+        Some((savepoint, then))
     }
 
     /// How long the whole input takes at its rate.
@@ -219,34 +286,55 @@ impl Stage {
         is_alone.then_some(Limits { max_concurrent, min_pause, tolerable_failures })
     }
 
-    fn history(&self, world: &World, outcome: Option<JobOutcome>, healed_at: Duration) -> History {
+    /// What was seen of one run, from the entry `seen` of the trace.
+    fn history(
+        &self,
+        world: &World,
+        outcome: Option<JobOutcome>,
+        healed_at: Duration,
+        root: &str,
+        seen: usize,
+    ) -> History {
         let trace = self.recorder.trace();
-        let events = trace.entries.iter().filter_map(|entry| match (&entry.what, entry.node) {
+        let events = trace.entries[seen..].iter();
+        let events = events.filter_map(|entry| match (&entry.what, entry.node) {
             (What::Event(event), Some(node)) => {
                 Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
             }
             (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
         });
         let disk = world.disk();
+        let mut expected_output = self.prepared.expected_output();
         let ending = match outcome {
             Some(JobOutcome::Result(JobResult::Finished)) => Ending::Finished,
             Some(JobOutcome::Result(JobResult::Cancelled)) => Ending::Cancelled,
+            Some(JobOutcome::Result(JobResult::Stopped(checkpoint))) => {
+                if evidence::is_drained(&disk, Path::new(root), checkpoint) {
+                    expected_output = self.output_before(checkpoint);
+                    Ending::Drained
+                } else {
+                    Ending::Stopped
+                }
+            }
             Some(JobOutcome::Failed(cause)) => Ending::Failed(cause),
             None => Ending::TimeUp,
         };
         let leftover_files = match ending {
-            Ending::Finished => evidence::leftover_files(&disk, &[STORAGE, OUTPUT]),
+            Ending::Finished | Ending::Stopped | Ending::Drained => {
+                evidence::leftover_files(&disk, &[STORAGE, STORAGE_THEN, OUTPUT])
+            }
             // What was pre-committed waits for whoever restores what was retained.
-            Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE]),
+            Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE, STORAGE_THEN]),
             Ending::Failed(_) | Ending::TimeUp => Vec::new(),
         };
         let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
             it.look_at_checkpoints(&disk);
+            it.look_at_savepoints(&disk);
             (it.checkpoints(), it.visible_early())
         });
         History {
             events: events.collect(),
-            expected_output: self.prepared.expected_output(),
+            expected_output,
             committed_output: evidence::committed_output(&disk),
             visible_early,
             checkpoints,
@@ -257,6 +345,28 @@ impl Stage {
             pending: liveness::pending(&trace),
         }
     }
+
+    fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+        self.recorder.with_evidence(|it| it.output_before(checkpoint))
+    }
+}
+
+/// Deletes the first run's data directory, savepoint included, once the new run has its record.
+fn delete_original(world: &World) {
+    let this = world.clone();
+    world.spawn("person", async move {
+        while evidence::record(&this.disk(), Path::new(STORAGE_THEN)).is_none() {
+            this.sleep(LOOK_EVERY).await;
+        }
+        this.disk().delete_below(Path::new(STORAGE));
+    });
+}
+
+/// Where a run of the job has its checkpoints, and what it starts from.
+#[derive(Clone)]
+struct Run {
+    root: &'static str,
+    restore: Option<Restore>,
 }
 
 /// What runs on a node.
@@ -268,6 +378,7 @@ struct Process {
     world: World,
     plant: Option<Plant>,
     ended: Ended,
+    run: Arc<Mutex<Run>>,
 }
 
 impl Process {
@@ -299,15 +410,21 @@ impl Process {
     }
 
     async fn coordinate(&self, env: Env) -> Result<JobOutcome, seawall_runtime::RuntimeError> {
+        let Run { root, restore } = lock(&self.run).clone();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), STORAGE),
+            storage: Storage::on_disk(Arc::clone(&env.disk), root),
             id: self.prepared.id,
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
             heartbeat: self.scenario.heartbeat.clone(),
             control: self.injector.control(),
+            restore,
+            open: {
+                let disk = Arc::clone(&env.disk);
+                Arc::new(move |place| Ok(Storage::on_disk(Arc::clone(&disk), place)))
+            },
         };
         coordinator::run(env, config).await
     }
@@ -318,7 +435,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), STORAGE),
+            storage: Storage::on_disk(Arc::clone(&env.disk), lock(&self.run).root),
             mode: self.scenario.checkpoint.mode,
             state: self.scenario.state,
             scratch: SCRATCH.into(),
@@ -338,8 +455,8 @@ impl Process {
     }
 }
 
-/// The verdict over a history, and every property that does not hold.
-fn judge(scenario: &Scenario, history: &History, trace: &Trace) -> (Outcome, Vec<String>) {
+/// The verdict over the runs of a job, and every property that does not hold.
+fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome, Vec<String>) {
     let is_promised = |property: &str| match scenario.checkpoint.mode {
         CheckpointMode::ExactlyOnce => true,
         CheckpointMode::AtLeastOnce => !is_exactly_once(property),
@@ -350,12 +467,13 @@ fn judge(scenario: &Scenario, history: &History, trace: &Trace) -> (Outcome, Vec
         }
         Claim::Violates { .. } => true,
     };
-    let violations: Vec<_> = seawall_spec::judge(history)
-        .into_iter()
+    let violations: Vec<_> = histories
+        .iter()
+        .flat_map(seawall_spec::judge)
         .filter(|it| is_promised(it.property) && is_expected(it.property))
         .collect();
     let mut violated: Vec<String> = violations.iter().map(|it| it.property.to_owned()).collect();
-    let is_stuck = history.ending == Ending::TimeUp;
+    let is_stuck = histories.last().is_some_and(|it| it.ending == Ending::TimeUp);
     if is_stuck && !violated.iter().any(|it| it == "recovers") {
         violated.push("recovers".to_owned());
     }

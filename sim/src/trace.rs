@@ -193,6 +193,8 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::CheckpointDiscarded { .. }
         | Event::AckIgnored { .. }
         | Event::CheckpointCompleted { .. }
+        | Event::SavepointCompleted { .. }
+        | Event::JobStopping { .. }
         | Event::CheckpointAborted { .. }
         | Event::RecordUncertain
         | Event::StaleInput { .. }
@@ -269,6 +271,8 @@ fn details(event: &Event, chains: &Chains) -> String {
         Event::CheckpointAcknowledged { checkpoint }
         | Event::ManifestWritten { checkpoint }
         | Event::CheckpointCompleted { checkpoint }
+        | Event::SavepointCompleted { checkpoint }
+        | Event::JobStopping { checkpoint }
         | Event::CheckpointSubsumed { checkpoint }
         | Event::CheckpointDiscarded { checkpoint } => format!("checkpoint {checkpoint}"),
         Event::CheckpointAborted { checkpoint, reason } => {

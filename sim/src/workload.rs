@@ -18,6 +18,8 @@ use crate::world::{InspectableDisk, Stream};
 
 /// Where checkpoints are.
 pub const STORAGE: &str = "/checkpoints";
+/// Where checkpoints are of the run that a person starts from a savepoint.
+pub const STORAGE_THEN: &str = "/checkpoints-then";
 /// Where scratch files are.
 pub const SCRATCH: &str = "/scratch";
 /// Where output appears.
@@ -115,12 +117,21 @@ impl Prepared {
     /// The lines that a run without faults commits, with their directory in front of those that are not
     /// in the output directory itself.
     pub fn expected_output(&self) -> Vec<Vec<u8>> {
-        let output = reference::output(self.spec.name, &self.options, &self.files);
-        let lines = output
-            .iter()
-            .flat_map(|(directory, lines)| lines.iter().map(|it| tagged(directory, it.as_bytes())));
-        lines.collect()
+        lines_of(&reference::output(self.spec.name, &self.options, &self.files))
     }
+
+    /// The same, when the input counts as ended at the positions of these splits.
+    pub fn expected_output_before(&self, splits: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let (job, options) = (self.spec.name, &self.options);
+        lines_of(&reference::output_before(job, options, &self.files, splits))
+    }
+}
+
+fn lines_of(output: &reference::Output) -> Vec<Vec<u8>> {
+    let tag = |directory: &str, lines: &[String]| -> Vec<Vec<u8>> {
+        lines.iter().map(|it| tagged(directory, it.as_bytes())).collect()
+    };
+    output.iter().flat_map(|(directory, lines)| tag(directory, lines)).collect()
 }
 
 /// A line of a file in `directory`, below the output directory.

@@ -13,11 +13,11 @@ const SLOW: &str = "run keyed-count -o records=2000 -o keys=50 -o output=out -o 
 fn nobody_answers_for_a_job_that_does_not_run() {
     let scratch = Scratch::new();
     scratch.leave_unfinished(SLOW);
-    let refused = scratch.run("savepoint seawall-data");
+    let refused = scratch.run("savepoint trigger seawall-data");
     assert_eq!(refused.code, 2);
     insta::assert_snapshot!("no_job_runs", refused.stderr);
     scratch.finish(SLOW);
-    for command in ["savepoint", "stop", "cancel", "checkpoint trigger"] {
+    for command in ["savepoint trigger", "stop", "cancel", "checkpoint trigger"] {
         let refused = scratch.run(&format!("{command} seawall-data"));
         assert_eq!(refused.code, 2);
         assert!(refused.stderr.starts_with("error: the job has ended: "), "{}", refused.stderr);

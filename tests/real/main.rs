@@ -17,4 +17,5 @@ mod readers; // whoever reads the output directory sees committed output only
 mod results; // output equals an independent count
 #[cfg(feature = "s3")]
 mod s3; // checkpoints in an S3 server that the test starts
+mod savepoints; // taken, started from, stopped with, disposed of
 mod sigkill; // killed at any moment, the output is the same

@@ -33,7 +33,11 @@ pub(crate) struct Listening {
 ///
 /// # Errors
 /// When it cannot be created.
-pub(crate) fn listen(root: &Path, control: Control) -> Result<Listening, CliError> {
+pub(crate) fn listen(
+    root: &Path,
+    control: Control,
+    savepoints: Option<String>,
+) -> Result<Listening, CliError> {
     let path = socket(root);
     let failed = || CliError::io("listen at", &path, HINT);
     match fs::remove_file(&path) {
@@ -44,7 +48,7 @@ pub(crate) fn listen(root: &Path, control: Control) -> Result<Listening, CliErro
     let listener = UnixListener::bind(bound).map_err(failed())?;
     fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed())?;
     let (stop, stopped) = oneshot::channel();
-    let serving = tokio::spawn(serve(listener, control, stopped));
+    let serving = tokio::spawn(serve(listener, Answers { control, savepoints }, stopped));
     Ok(Listening { path, stop, serving })
 }
 
@@ -58,14 +62,33 @@ impl Listening {
     }
 }
 
-async fn serve(listener: UnixListener, control: Control, mut stopped: oneshot::Receiver<()>) {
+/// What every connection needs.
+#[derive(Clone)]
+struct Answers {
+    control: Control,
+    /// Where savepoints go whose place is not named.
+    savepoints: Option<String>,
+}
+
+impl Answers {
+    async fn to(&self, mut ask: Ask) -> Reply {
+        if let Ask::Savepoint { target } | Ask::Stop { target, .. } = &mut ask
+            && target.is_none()
+        {
+            target.clone_from(&self.savepoints);
+        }
+        self.control.ask(ask).await
+    }
+}
+
+async fn serve(listener: UnixListener, answers: Answers, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = Box::pin(listener.accept());
         match select(&mut stopped, accepted).await {
             Either::Left(_) => break,
             Either::Right((Ok((connection, _)), _)) => {
-                connections.spawn(answer(connection, control.clone()));
+                connections.spawn(answer(connection, answers.clone()));
             }
             // Out of file descriptors, say; it passes.
             Either::Right((Err(_), _)) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -76,7 +99,7 @@ async fn serve(listener: UnixListener, control: Control, mut stopped: oneshot::R
 }
 
 /// Answers one line. A connection that breaks concerns nobody else: what was asked goes on.
-async fn answer(mut connection: UnixStream, control: Control) {
+async fn answer(mut connection: UnixStream, answers: Answers) {
     let (reading, mut writing) = connection.split();
     let mut line = String::new();
     let read = BufReader::new(reading.take(LINE_MAX)).read_line(&mut line).await;
@@ -84,7 +107,7 @@ async fn answer(mut connection: UnixStream, control: Control) {
         return;
     }
     let reply = match serde_json::from_str::<Ask>(&line) {
-        Ok(ask) => control.ask(ask).await,
+        Ok(ask) => answers.to(ask).await,
         Err(error) => Reply::Refused { why: format!("this is nothing that can be asked: {error}") },
     };
     let mut line = serde_json::to_vec(&reply).expect("a reply has a JSON form");

@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use seawall::local::{self, LocalJob, Outcome};
 use seawall::protocol::config::CheckpointMode;
+use seawall::protocol::message::CheckpointKind;
 use seawall::protocol::record::JobResult;
 use seawall::runtime::control::Control;
 use seawall::runtime::metrics::Metrics;
+use seawall::runtime::storage::{manifest, savepoint as stored};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,6 +32,7 @@ use crate::run::preflight::Cleared;
 use crate::run::progress::{Progress, RECORD_TRIES_MAX};
 use crate::run::settings::Settings;
 use crate::run::summary::{Ended, Summary};
+use crate::savepoint;
 
 pub(crate) use identity::absolute;
 
@@ -63,16 +66,15 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let owner = Owner::new(spec.name, settings.id, checkpoints.root());
     let Cleared { found, is_input_empty } = preflight::check(settings, &owner).await?;
     if let Some(result) = found.result {
-        let ended = match result {
-            JobResult::Finished => Ended::AlreadyFinished,
-            JobResult::Cancelled => Ended::Cancelled,
-        };
+        let ended = ended(settings, result, true).await;
         return Ok(summarize(settings, ended, None, Duration::ZERO));
     }
+    let savepoint = settings.restore.as_ref().map(|it| savepoint::hold(&it.savepoint));
+    let savepoint = savepoint.transpose()?;
 
     let held = state::take(storage)?;
     let taken = match state::find(checkpoints, settings.id, job.parallelism).await {
-        Ok(found) => ownership::take(output, &owner, found.has_checkpoint()),
+        Ok(found) => ownership::take(output, &owner, settings.lineage(&found)),
         Err(error) => Err(error),
     };
     let _output = taken.inspect_err(|_| held.undo())?;
@@ -84,13 +86,15 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
     let metrics = Arc::new(Metrics::default());
     let progress = Progress::new(Arc::clone(job));
     let control = Control::default();
-    let listening = control::listen(storage, control.clone())
+    let savepoints = settings.engine.savepoint_directory.as_deref().map(savepoint::place);
+    let listening = control::listen(storage, control.clone(), savepoints)
         .inspect_err(|error| report::warning(&error.to_string()))
         .ok();
     let local = LocalJob {
         metrics: Arc::clone(&metrics),
         observer: Arc::new(progress.clone()),
         control,
+        restore: settings.restore.clone(),
         ..LocalJob::new(Arc::clone(job), settings.id, checkpoints.clone(), &settings.engine)
     };
     let mut shown = report::Progress::start(spec.name);
@@ -99,24 +103,44 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         let watched = Box::pin(watch(&progress, &metrics, &mut shown));
         let interrupted = Box::pin(interrupted());
         match select(job, select(interrupted, watched)).await {
-            Either::Left((outcome, _)) => outcome.map(|it| match it {
-                Outcome::Result(JobResult::Finished) => Ended::Finished,
-                Outcome::Result(JobResult::Cancelled) => Ended::Cancelled,
-                Outcome::Failed(cause) => Ended::Failed { cause: progress.with_names(&cause) },
-            })?,
-            Either::Right((Either::Left((signal, _)), _)) => Ended::Interrupted { signal },
+            Either::Left((Ok(Outcome::Result(result)), _)) => {
+                Ok(ended(settings, result, false).await)
+            }
+            Either::Left((Ok(Outcome::Failed(cause)), _)) => {
+                Ok(Ended::Failed { cause: progress.with_names(&cause) })
+            }
+            Either::Left((Err(error), _)) => Err(error.into()),
+            Either::Right((Either::Left((signal, _)), _)) => Ok(Ended::Interrupted { signal }),
             Either::Right((Either::Right((tries, _)), _)) => {
                 let cause = checkpoints.last_failure().unwrap_or_default();
                 let path = checkpoints.root().to_path_buf();
-                return Err(CliError::RecordUnwritable { path, tries, cause });
+                Err(CliError::RecordUnwritable { path, tries, cause })
             }
         }
     };
+    drop(savepoint);
     shown.end(&progress);
     if let Some(listening) = listening {
         listening.close().await;
     }
+    let ended = ended.inspect_err(|_| held.undo())?;
     Ok(summarize(settings, ended, Some((&progress, &metrics)), started.elapsed()))
+}
+
+async fn ended(settings: &Settings, result: JobResult, is_earlier: bool) -> Ended {
+    match result {
+        JobResult::Finished if is_earlier => Ended::AlreadyFinished,
+        JobResult::Finished => Ended::Finished,
+        JobResult::Cancelled => Ended::Cancelled,
+        JobResult::Stopped(checkpoint) => {
+            let path = stored::of_stop(&settings.checkpoints, checkpoint).await;
+            let savepoint = path.unwrap_or_else(|| format!("savepoint-{checkpoint}"));
+            let manifest = manifest::read(&settings.checkpoints, checkpoint).await;
+            let drained = CheckpointKind::StopWithSavepoint { drain: true };
+            let is_drained = manifest.is_ok_and(|it| it.kind == drained);
+            Ended::Stopped { savepoint, is_drained }
+        }
+    }
 }
 
 /// Shows the job while it runs; completes with the number of tries when its record cannot be written.

@@ -9,6 +9,8 @@
 //! | without committed files    | the job's  | any             | the job goes on                  |
 //! | with committed files       | the job's  | checkpoint      | the job goes on                  |
 //! | with committed files       | the job's  | no checkpoint   | refused: they would count twice  |
+//! | any                        | the job's, | checkpoint      | refused: another run goes on     |
+//! |                            | other state|                 |                                  |
 //!
 //! The owner file is durable before the job starts, so output never exists without it.
 
@@ -41,11 +43,22 @@ impl Owner {
     }
 }
 
+/// What committed output can belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lineage {
+    /// Nothing: the job starts from the beginning.
+    None,
+    /// A savepoint; whether the output is not ahead of it is judged by the engine.
+    Savepoint,
+    /// A checkpoint or result of this state.
+    Checkpoint,
+}
+
 /// Judges the directory by the table above; writes nothing.
 ///
 /// # Errors
 /// When the job must not write there.
-pub(crate) fn check(output: &Path, owner: &Owner, has_checkpoint: bool) -> Result<(), CliError> {
+pub(crate) fn check(output: &Path, owner: &Owner, lineage: Lineage) -> Result<(), CliError> {
     let found = match fs::metadata(output) {
         Ok(metadata) if !metadata.is_dir() => {
             return Err(CliError::OutputIsAFile(output.to_path_buf()));
@@ -58,7 +71,7 @@ pub(crate) fn check(output: &Path, owner: &Owner, has_checkpoint: bool) -> Resul
         if has_visible(output)? || has_any(output)? {
             return Err(CliError::OutputNotEmpty(output.to_path_buf()));
         }
-        if has_checkpoint {
+        if lineage == Lineage::Checkpoint {
             let (path, state) = (output.to_path_buf(), owner.state.clone());
             return Err(CliError::OutputGone { path, state });
         }
@@ -75,7 +88,11 @@ pub(crate) fn check(output: &Path, owner: &Owner, has_checkpoint: bool) -> Resul
             ),
         });
     }
-    if !has_checkpoint && has_visible(output)? {
+    if lineage == Lineage::Checkpoint && found.state != owner.state && found.state.exists() {
+        let (path, state) = (output.to_path_buf(), found.state);
+        return Err(CliError::OutputOfAnotherRun { path, state });
+    }
+    if lineage == Lineage::None && has_visible(output)? {
         return Err(CliError::OutputWithoutState {
             path: output.to_path_buf(),
             state: found.state,
@@ -88,7 +105,7 @@ pub(crate) fn check(output: &Path, owner: &Owner, has_checkpoint: bool) -> Resul
 ///
 /// # Errors
 /// When it cannot be written, belongs to another by now, or another process holds it.
-pub(crate) fn take(output: &Path, owner: &Owner, has_checkpoint: bool) -> Result<File, CliError> {
+pub(crate) fn take(output: &Path, owner: &Owner, lineage: Lineage) -> Result<File, CliError> {
     fs::create_dir_all(output).map_err(CliError::io("create output directory", output, HINT))?;
     let directory = File::open(output).map_err(CliError::io("open", output, HINT))?;
     match directory.try_lock() {
@@ -100,7 +117,7 @@ pub(crate) fn take(output: &Path, owner: &Owner, has_checkpoint: bool) -> Result
             return Err(CliError::io("lock", output, HINT)(error));
         }
     }
-    check(output, owner, has_checkpoint)?;
+    check(output, owner, lineage)?;
     if read(output)?.as_ref() != Some(owner) {
         write(output, owner).map_err(CliError::io("write owner file in", output, HINT))?;
     }
@@ -182,7 +199,8 @@ mod tests {
     }
 
     fn verdict(output: &Path, id: u64, has_checkpoint: bool) -> &'static str {
-        match check(output, &owner(id), has_checkpoint) {
+        let lineage = if has_checkpoint { Lineage::Checkpoint } else { Lineage::None };
+        match check(output, &owner(id), lineage) {
             Ok(()) => "goes on",
             Err(CliError::OutputIsAFile(_)) => "is a file",
             Err(CliError::OutputNotEmpty(_)) => "not empty",
@@ -214,7 +232,7 @@ mod tests {
             fs::remove_file(output.join(foreign)).unwrap();
         }
 
-        drop(take(&output, &owner(1), false).unwrap());
+        drop(take(&output, &owner(1), Lineage::None).unwrap());
         assert_eq!(verdict(&output, 1, false), "goes on");
         assert_eq!(verdict(&output, 1, true), "goes on");
         assert_eq!(verdict(&output, 2, false), "another's");
@@ -233,10 +251,10 @@ mod tests {
     #[test]
     fn a_second_process_is_kept_out_while_the_first_lives() {
         let directory = tempfile::tempdir().unwrap();
-        let first = take(directory.path(), &owner(1), false).unwrap();
-        let second = take(directory.path(), &owner(1), false);
+        let first = take(directory.path(), &owner(1), Lineage::None).unwrap();
+        let second = take(directory.path(), &owner(1), Lineage::None);
         assert!(matches!(second, Err(CliError::OutputInUse(_))));
         drop(first);
-        take(directory.path(), &owner(1), false).unwrap();
+        take(directory.path(), &owner(1), Lineage::None).unwrap();
     }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use seawall::jobs;
 use seawall::jobs::options::INPUT;
+use seawall::local::open_place;
 use seawall::runtime::RuntimeError;
+use seawall::runtime::storage::savepoint;
 use seawall::runtime::tokio_env::{self, InProcessNetwork, Unobserved};
 
 use crate::error::CliError;
-use crate::run::ownership::{self, Owner};
+use crate::run::ownership::{self, Lineage, Owner};
 use crate::run::settings::Settings;
 use crate::run::state::{self, Found, are_nested};
 
@@ -32,7 +34,10 @@ pub(crate) async fn check(settings: &Settings, owner: &Owner) -> Result<Cleared,
     check_apart(settings)?;
     state::check_free(storage)?;
     let found = state::find(&settings.checkpoints, settings.id, settings.job.parallelism).await?;
-    ownership::check(output, owner, found.has_checkpoint())?;
+    if let (Some(restore), Lineage::Savepoint) = (&settings.restore, settings.lineage(&found)) {
+        savepoint::read(&open_place(&restore.savepoint)?).await?;
+    }
+    ownership::check(output, owner, settings.lineage(&found))?;
     if found.result.is_some() {
         return Ok(Cleared { found, is_input_empty: false }); // Its input may be gone by now.
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use seawall::jobs::{self, JobSpec, Options};
 use seawall::protocol::JobId;
+use seawall::runtime::storage::savepoint::Restore;
 use seawall::runtime::storage::{Location, Storage};
 use seawall::runtime::tokio_env::FileSystem;
 use seawall::stream::Job;
@@ -13,6 +14,9 @@ use crate::args::RunArgs;
 use crate::config;
 use crate::error::CliError;
 use crate::run::identity;
+use crate::run::ownership::Lineage;
+use crate::run::state::Found;
+use crate::savepoint::place;
 
 /// The most subtasks of one operator in one process.
 const PARALLELISM_MAX: u32 = 256;
@@ -28,6 +32,8 @@ pub(crate) struct Settings {
     /// The job's checkpoints.
     pub(crate) checkpoints: Storage,
     pub(crate) output: PathBuf,
+    /// The savepoint to start from.
+    pub(crate) restore: Option<Restore>,
     /// What the configuration says.
     pub(crate) engine: config::Engine,
 }
@@ -38,7 +44,7 @@ impl Settings {
     pub(crate) fn new(args: &RunArgs) -> Result<Self, CliError> {
         let spec = jobs::find(&args.job)?;
         let options = identity::resolve(spec, &args.options)?;
-        let configuration = config::of_run(&args.config)?;
+        let configuration = config::with_restore(config::of_run(&args.config)?, &args.restore)?;
         let engine = configuration.settings()?;
         let parallelism = args.parallelism;
         let legal = 1..=PARALLELISM_MAX;
@@ -82,7 +88,29 @@ impl Settings {
             checkpoints,
             output: options.path("output"),
             options,
+            restore: restore(&engine, args.restore.rewind),
             engine,
         })
     }
+
+    /// What the output of this run can go back to.
+    pub(crate) fn lineage(&self, found: &Found) -> Lineage {
+        if found.has_checkpoint() {
+            Lineage::Checkpoint
+        } else if self.restore.is_some() {
+            Lineage::Savepoint
+        } else {
+            Lineage::None
+        }
+    }
+}
+
+fn restore(engine: &config::Engine, is_rewind: bool) -> Option<Restore> {
+    let recovery = engine.recovery.as_ref()?;
+    Some(Restore {
+        savepoint: place(&recovery.path),
+        is_claimed: recovery.is_claiming,
+        allows_lost_state: recovery.ignores_unclaimed_state,
+        is_rewind,
+    })
 }

@@ -22,6 +22,13 @@ pub(crate) enum Ended {
     AlreadyFinished,
     /// Somebody ended it, in this run or an earlier one.
     Cancelled,
+    /// Stopped with a savepoint, now or by an earlier run.
+    Stopped {
+        /// Where it is.
+        savepoint: String,
+        /// Whether the input counts as ended, so that no job goes on from it.
+        is_drained: bool,
+    },
     /// Given up.
     Failed {
         /// Why.

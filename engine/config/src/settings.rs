@@ -30,6 +30,10 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Where checkpoints are kept, as it was given.
     pub directory: Option<String>,
+    /// Where savepoints are written whose place nobody names, as it was given.
+    pub savepoint_directory: Option<String>,
+    /// What a job without checkpoints of its own starts from.
+    pub recovery: Option<Recovery>,
     /// Slots of a worker, when they were given.
     pub slots: Option<u32>,
     /// Key groups, when they were given.
@@ -38,6 +42,17 @@ pub struct Settings {
     pub without_channel_state: Option<CheckpointId>,
     /// What is understood, and should be looked at.
     pub warnings: Vec<Warning>,
+}
+
+/// A start from a savepoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The savepoint, as it was given.
+    pub path: String,
+    /// Whether the job owns it from then on.
+    pub is_claiming: bool,
+    /// Whether state may be left behind that belongs to no operator of the job (M6).
+    pub ignores_unclaimed_state: bool,
 }
 
 impl Settings {

@@ -128,6 +128,8 @@ async fn process(
         restart: RestartStrategy::None,
         heartbeat: HeartbeatConfig::default(),
         control: Control::default(),
+        restore: None,
+        open: Arc::new(|_| unreachable!("nobody asks for savepoints")),
     };
     let outcome = coordinator::run(env, config).await.expect("nothing is in the way");
     assert_eq!(outcome, Outcome::Result(JobResult::Finished));

@@ -33,34 +33,57 @@ pub type State = BTreeMap<String, String>;
 /// # Panics
 /// When there is no built-in job of this name.
 pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
-    let lines = || files.iter().flat_map(|file| lines_of(&file.bytes)).map(|(_, line)| line);
+    let lines = files.iter().flat_map(|file| lines_of(&file.bytes)).map(|(_, line)| line).collect();
+    let records =
+        if files.is_empty() { (0..options.number("records")).collect() } else { Vec::new() };
+    output_of(job, options, lines, &records)
+}
+
+/// The output of `job` when its input counts as ended at the positions of these splits.
+///
+/// # Panics
+/// When there is no built-in job of this name, or a split is not one of its splits.
+pub fn output_before(
+    job: &str,
+    options: &Options,
+    files: &[InputFile],
+    splits: &[Vec<u8>],
+) -> Output {
+    if files.is_empty() {
+        output_of(job, options, Vec::new(), &records_before(splits))
+    } else {
+        output_of(job, options, lines_before(files, splits), &[])
+    }
+}
+
+fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) -> Output {
     let mut output = Output::new();
     match job {
         "word-count" => {
-            let counts = count_words(lines());
+            let counts = count_words(lines.into_iter());
             output.insert(String::new(), joined(counts));
         }
         "access-log" => {
-            let (totals, malformed) = sum_requests(lines());
+            let (totals, malformed) = sum_requests(lines.into_iter());
             output.insert(String::new(), joined(totals));
             if !malformed.is_empty() {
                 output.insert("malformed".to_owned(), malformed);
             }
         }
         "keyed-count" => {
-            let counts = count_keys(options, 0..options.number("records"));
+            let counts = count_keys(options, records.iter().copied());
             let lines = counts.iter().map(|(key, count)| format!("{key},{count}"));
             output.insert(String::new(), lines.collect());
         }
         "ledger" => {
-            let counts = count_keys(options, 0..options.number("records"));
+            let counts = count_keys(options, records.iter().copied());
             let numbered = counts
                 .iter()
                 .flat_map(|(key, count)| (1..=*count).map(move |n| format!("{key},{n}")));
             output.insert(String::new(), numbered.collect());
         }
         "buffered" => {
-            let indices = 0..options.number("records");
+            let indices = records.iter().copied();
             let lines = indices.map(|index| format!("{},{index}", key_of(options, index)));
             output.insert(String::new(), lines.collect());
         }
@@ -72,6 +95,19 @@ pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
     output
 }
 
+/// Records that were emitted before the positions of the generator's splits.
+fn records_before(splits: &[Vec<u8>]) -> Vec<u64> {
+    let splits = splits.iter().map(|bytes| {
+        postcard::from_bytes::<GeneratorSplit>(bytes).expect("a split of the generator")
+    });
+    let records = splits.flat_map(|split| {
+        // Splits hold every `step`-th record; those before `next` were emitted.
+        let step = usize::try_from(split.step).expect("a step fits into memory");
+        (split.next % split.step..split.next).step_by(step)
+    });
+    records.collect()
+}
+
 /// The keyed state of `job` after exactly the input before the positions of these splits.
 ///
 /// # Panics
@@ -80,20 +116,10 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
     match job {
         "word-count" => count_words(lines_before(files, splits).into_iter()),
         "access-log" => sum_requests(lines_before(files, splits).into_iter()).0,
-        "keyed-count" | "ledger" => {
-            let splits = splits.iter().map(|bytes| {
-                postcard::from_bytes::<GeneratorSplit>(bytes).expect("a split of the generator")
-            });
-            let records = splits.flat_map(|split| {
-                // Splits hold every `step`-th record; those before `next` were emitted.
-                let step = usize::try_from(split.step).expect("a step fits into memory");
-                (split.next % split.step..split.next).step_by(step)
-            });
-            count_keys(options, records)
-                .into_iter()
-                .map(|(key, count)| (key.to_string(), count.to_string()))
-                .collect()
-        }
+        "keyed-count" | "ledger" => count_keys(options, records_before(splits).into_iter())
+            .into_iter()
+            .map(|(key, count)| (key.to_string(), count.to_string()))
+            .collect(),
         // Its state is of subtasks, not of keys; what is lost of it is missing in the output.
         "buffered" => State::new(),
         other => panic!("no reference for job {other}"),

@@ -71,6 +71,10 @@ events! {
     ManifestWritten { checkpoint: CheckpointId } = "manifest-written",
     /// The record is durable: the checkpoint is completed (H1).
     CheckpointCompleted { checkpoint: CheckpointId } = "checkpoint-completed",
+    /// The record says that the job stops with this checkpoint (N7).
+    JobStopping { checkpoint: CheckpointId } = "job-stopping",
+    /// A savepoint is where it belongs, whole, and its job will never fall back behind it (H7).
+    SavepointCompleted { checkpoint: CheckpointId } = "savepoint-completed",
     /// The checkpoint was given up.
     CheckpointAborted { checkpoint: CheckpointId, reason: AbortReason } = "checkpoint-aborted",
     /// The record could not be written; it is written again before anything is restored (H3).

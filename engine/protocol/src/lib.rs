@@ -35,6 +35,7 @@ pub mod message;
 pub mod operator_state;
 pub mod pending;
 pub mod record;
+pub mod savepoint;
 pub mod shared_files;
 pub mod store;
 pub mod subtask;

@@ -199,6 +199,8 @@ pub struct Deployment {
     pub attempt: Attempt,
     /// The checkpoint to restore, the same for all subtasks (O7); `None` starts from the beginning (O10).
     pub restore: Option<CheckpointId>,
+    /// The job stops with the restored checkpoint: its transactions are committed, and nothing is read (N7).
+    pub is_stopping: bool,
     /// The subtasks of this worker.
     pub subtasks: Vec<SubtaskId>,
     /// Where every subtask of the job runs, in ascending order.

@@ -113,6 +113,8 @@ pub struct Aborted {
     pub is_final: bool,
     /// Who waits for its end.
     pub request: Option<RequestId>,
+    /// What it was taken for.
+    pub kind: CheckpointKind,
     /// Whether its files can be deleted now; otherwise when the manifest's answer comes.
     pub is_deletable: bool,
     /// The failure budget is spent: the attempt must fail (G6).
@@ -262,6 +264,20 @@ impl PendingCheckpoints {
         }
     }
 
+    /// The savepoint's manifest is durable; it is pending no more. Who waits for it.
+    pub fn take_savepoint(&mut self, checkpoint: CheckpointId) -> Option<RequestId> {
+        let pending = self.pending.remove(&checkpoint).expect("a whole savepoint is pending");
+        assert!(pending.phase == Phase::Publishing, "savepoint {checkpoint} is not whole");
+        pending.request
+    }
+
+    /// Whether a checkpoint is pending that will cover the savepoint when it completes.
+    pub fn has_cover(&self, savepoint: CheckpointId) -> bool {
+        self.pending
+            .range(savepoint..)
+            .any(|(id, it)| *id > savepoint && it.kind != CheckpointKind::Savepoint)
+    }
+
     /// The record that contains the checkpoint is durable.
     pub fn on_published(&mut self, checkpoint: CheckpointId) -> Pending {
         let pending = self.pending.remove(&checkpoint).expect("a published checkpoint is pending");
@@ -282,6 +298,7 @@ impl PendingCheckpoints {
             attempt: pending.attempt,
             is_final: pending.is_final,
             request: pending.request,
+            kind: pending.kind,
             is_deletable: !is_manifest_in_flight,
             // A savepoint that fails says nothing about recovery (G7).
             is_budget_spent: pending.kind == CheckpointKind::Checkpoint

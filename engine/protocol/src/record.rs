@@ -21,6 +21,9 @@ pub struct StoreRecord {
     pub next_checkpoint: CheckpointId,
     /// Completed and retained checkpoints, oldest first.
     pub retained: Vec<CheckpointId>,
+    /// Set once, with the checkpoint that a stop was asked for: from then on the job restores it, commits
+    /// its transactions and ends (N7).
+    pub stopping: Option<CheckpointId>,
     /// Set once, when the job reached its end; such a job never runs again (P2).
     pub result: Option<JobResult>,
 }
@@ -39,6 +42,8 @@ pub enum JobResult {
     Finished,
     /// Somebody ended it; what is committed is a part of the output.
     Cancelled,
+    /// It was stopped with a savepoint, and everything before it is committed.
+    Stopped(CheckpointId),
 }
 
 /// What a durable snapshot of one subtask is known by. The bytes are at a path the storage derives

@@ -40,6 +40,8 @@ pub struct Store {
     wanted: BTreeSet<Purpose>,
     writing: Option<Writing>,
     next_write: WriteId,
+    /// The checkpoint that the job stops with, once it is published.
+    stop_at: Option<CheckpointId>,
 }
 
 /// Why the record is replaced.
@@ -125,6 +127,7 @@ impl Store {
             wanted: BTreeSet::new(),
             writing: None,
             next_write: WriteId(0),
+            stop_at: None,
         }
     }
 
@@ -184,6 +187,21 @@ impl Store {
         is_retained
     }
 
+    /// When this checkpoint is published, the record also says that the job stops (N7).
+    pub fn stop_at(&mut self, checkpoint: CheckpointId) {
+        self.stop_at = Some(checkpoint);
+    }
+
+    /// Whether the record with the decision to stop is being written.
+    pub fn is_publishing_stop(&self) -> bool {
+        self.stop_at.is_some_and(|it| self.is_publishing(it))
+    }
+
+    /// The stop was given up.
+    pub fn forget_stop(&mut self) {
+        self.stop_at = None;
+    }
+
     /// Takes back a request whose write has not begun; `false` when it has, or was never asked for.
     pub fn withdraw(&mut self, purpose: Purpose) -> bool {
         self.wanted.remove(&purpose)
@@ -223,7 +241,9 @@ impl Store {
             Purpose::Publish(checkpoint) if done.is_retraction => Persisted::Retracted(checkpoint),
             Purpose::Publish(checkpoint) => Persisted::Published { checkpoint, removed },
             Purpose::Expire => Persisted::Expired(removed),
-            Purpose::Finish => Persisted::Finished(JobResult::Finished),
+            Purpose::Finish => {
+                Persisted::Finished(self.durable.result.expect("it was just written"))
+            }
             Purpose::Cancel { .. } => Persisted::Cancelled { removed },
         })
     }
@@ -263,9 +283,15 @@ impl Store {
                 let surplus = record.retained.len().saturating_sub(self.retained_max);
                 record.retained.drain(..surplus);
                 self.drop_aged(&mut record);
+                if self.stop_at == Some(checkpoint) {
+                    record.stopping = Some(checkpoint);
+                }
             }
             Purpose::Expire => self.drop_aged(&mut record),
-            Purpose::Finish => record.result = Some(JobResult::Finished),
+            Purpose::Finish => {
+                let stopped = record.stopping.map(JobResult::Stopped);
+                record.result = Some(stopped.unwrap_or(JobResult::Finished));
+            }
             Purpose::Cancel { is_retaining } => {
                 record.result = Some(JobResult::Cancelled);
                 if !is_retaining {

@@ -25,7 +25,7 @@ use crate::config::{Alignment, CheckpointMode};
 use crate::event::Event;
 use crate::ids::{AttemptId, ChannelId, CheckpointId};
 use crate::limits::SNAPSHOTS_WRITING_MAX;
-use crate::message::{Barrier, DeclineReason};
+use crate::message::{Barrier, CheckpointKind, DeclineReason};
 
 /// What a subtask attempt is, fixed at its deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,6 +51,8 @@ pub struct Plan {
     pub is_restored_at_end: bool,
     /// Whether it finishes with the job's final checkpoint only, and not with its own (N5).
     pub finishes_together: bool,
+    /// The job stops with the restored checkpoint: nothing is left but to commit its transactions (N7).
+    pub is_stopping: bool,
 }
 
 /// What happened to a subtask.
@@ -211,7 +213,7 @@ pub enum Effect {
     /// Tell the coordinator no.
     Decline(CheckpointId, DeclineReason),
     /// Tell the operators that the checkpoint is completed, and with it every lower one (A3). May be
-    /// repeated or left out (K3); never after the end of the input.
+    /// repeated or left out (K3); never after the end of the input, nor behind a snapshot to stop with.
     TellCompleted(CheckpointId),
     /// Tell the operators that the checkpoint was given up. A later one may contain what it contained (K7).
     TellAborted(CheckpointId),
@@ -224,6 +226,12 @@ pub enum Effect {
     AbortLingering,
     /// Read input; the first effect after the restored transactions are committed.
     Run,
+    /// A source: the input counts as ended here. Tell downstream, behind everything emitted so far (N7).
+    EndInput,
+    /// A source: read nothing more until `Resume` (N7).
+    Pause,
+    /// A source: read on.
+    Resume,
     /// Tell the coordinator that the input ended.
     ReportEnded,
     /// Close the output channels, report `Finished` and stop. Nothing is left to commit (K13).
@@ -257,6 +265,8 @@ pub struct Subtask {
     /// The newest snapshot taken here, or the restored one.
     newest_snapshot: CheckpointId,
     end: End,
+    /// The snapshot that the job is to stop with; nothing is read behind it (N7).
+    stops_at: Option<CheckpointId>,
 }
 
 /// How far the end of the input has come.
@@ -266,7 +276,8 @@ enum End {
     Ahead,
     /// It was read after this snapshot, the newest of that moment. Only a later one holds it.
     After(CheckpointId),
-    /// A completed checkpoint holds it. What is left is to commit (N3).
+    /// A completed checkpoint holds it, or the job stops with that checkpoint. What is left is to commit
+    /// (N3, N7).
     Completed,
 }
 
@@ -314,6 +325,7 @@ impl Subtask {
             timed: None,
             newest_snapshot,
             end: End::Ahead,
+            stops_at: None,
             plan,
         }
     }
@@ -543,6 +555,9 @@ impl Subtask {
                     self.end = End::Completed;
                 }
             }
+            End::Ahead | End::After(_) if is_final && self.stops_at == Some(checkpoint) => {
+                self.end = End::Completed;
+            }
             // To finish now would lose the records after the snapshot.
             End::Ahead | End::After(_) if is_final => {
                 stale(format!("final checkpoint {checkpoint} before the end of input"), effects);
@@ -554,7 +569,10 @@ impl Subtask {
 
     /// Whether operators hear of checkpoints now: what they emit then must have a place in the output.
     fn tells(&self) -> bool {
-        self.plan.has_callbacks && self.phase == Phase::Running && self.end == End::Ahead
+        self.plan.has_callbacks
+            && self.phase == Phase::Running
+            && self.end == End::Ahead
+            && self.stops_at.is_none()
     }
 
     /// The pre-committed transaction stays: it rides with the next completed checkpoint (K7).
@@ -565,6 +583,12 @@ impl Subtask {
         self.discard_unsealed(checkpoint, effects);
         if let Some(is_wanted) = self.writing.get_mut(&checkpoint) {
             *is_wanted = false;
+        }
+        if self.stops_at == Some(checkpoint) && self.phase == Phase::Running {
+            self.stops_at = None;
+            if self.plan.channels == 0 {
+                effects.push(Effect::Resume);
+            }
         }
         self.align(None, effects, |aligner, out| aligner.on_aborted(checkpoint, out));
     }
@@ -710,6 +734,15 @@ impl Subtask {
             return;
         }
 
+        let is_source = self.plan.channels == 0;
+        if barrier.kind == (CheckpointKind::StopWithSavepoint { drain: true })
+            && is_source
+            && self.end == End::Ahead
+        {
+            // Everything that depends on the end is in front of the barrier, so the savepoint holds it.
+            effects.push(Effect::EndInput);
+            self.on_input_ended(effects);
+        }
         let attempt = self.plan.attempt;
         if let Some(older) = self.unsealed.map(|it| it.barrier.checkpoint) {
             self.discard_unsealed(older, effects);
@@ -725,6 +758,12 @@ impl Subtask {
         }
         effects.push(Effect::Snapshot(barrier));
         effects.push(Effect::Note(Event::SnapshotTaken { attempt, checkpoint }));
+        if matches!(barrier.kind, CheckpointKind::StopWithSavepoint { .. }) {
+            self.stops_at = Some(checkpoint);
+            if is_source {
+                effects.push(Effect::Pause);
+            }
+        }
 
         let overtakes = barrier.overtakes();
         let may_be_added_to =
@@ -777,6 +816,10 @@ impl Subtask {
                 // belongs to no checkpoint that will ever be restored (K5).
                 if self.plan.has_sink {
                     effects.push(Effect::AbortLingering);
+                }
+                if self.plan.is_stopping {
+                    self.phase = Phase::Stopped;
+                    return effects.push(Effect::Finish);
                 }
                 effects.push(Effect::Run);
                 self.phase = Phase::Running;

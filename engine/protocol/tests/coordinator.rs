@@ -147,7 +147,7 @@ impl World {
         assert!(self.outcome.is_none(), "an effect after the end: {effect:?}");
         match effect {
             Effect::Persist { write, record } => self.on_persist(*write, record),
-            Effect::WriteManifest { checkpoint, snapshots, finished } => {
+            Effect::WriteManifest { checkpoint, snapshots, finished, .. } => {
                 let snapshots = snapshots.iter().map(|it| it.subtask);
                 let mut subtasks: Vec<_> = snapshots.chain(finished.iter().copied()).collect();
                 subtasks.sort_unstable();
@@ -183,7 +183,7 @@ impl World {
                     self.workers.insert(*worker, MiniWorker::default());
                 }
             }
-            Effect::Answer { .. } => panic!("nobody asked"),
+            Effect::Answer { .. } | Effect::ExportSavepoint(_) => panic!("nobody asked"),
             Effect::Stop(outcome) => self.outcome = Some(outcome.clone()),
             Effect::Note(event) => self.on_note(event),
         }
@@ -753,6 +753,7 @@ fn words(effects: &[Effect]) -> Vec<String> {
             Effect::DeleteCheckpoint(checkpoint) => format!("delete {checkpoint}"),
             Effect::DeleteShared(files) => format!("delete-shared {}", files.len()),
             Effect::SweepShared { below, .. } => format!("sweep-shared below {below}"),
+            Effect::ExportSavepoint(checkpoint) => format!("export {checkpoint}"),
             Effect::Arm(timer, _) => format!("arm {timer:?}"),
             Effect::Disarm(timer) => format!("disarm {timer:?}"),
             Effect::Send { worker, message, .. } => {

@@ -33,6 +33,7 @@ fn no_order_carries_an_assignment_that_a_checkpoint_could_miss() {
         Order::Deploy(Deployment {
             attempt,
             restore: None,
+            is_stopping: false,
             subtasks: Vec::new(),
             locations: Vec::new(),
             finish_together: Vec::new(),

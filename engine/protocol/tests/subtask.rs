@@ -52,6 +52,7 @@ fn plan(channels: u32, has_sink: bool) -> Plan {
         restored_transactions: BTreeSet::new(),
         is_restored_at_end: false,
         finishes_together: false,
+        is_stopping: false,
     }
 }
 
@@ -122,6 +123,9 @@ fn show(effect: &Effect) -> String {
         Effect::Commit(checkpoint) => format!("commit {checkpoint}"),
         Effect::AbortLingering => "abort-lingering".into(),
         Effect::Run => "run".into(),
+        Effect::EndInput => "end-input".into(),
+        Effect::Pause => "pause".into(),
+        Effect::Resume => "resume".into(),
         Effect::ReportEnded => "report-ended".into(),
         Effect::Finish => "finish".into(),
         Effect::Fail { cause } => format!("fail: {cause}"),
@@ -728,6 +732,7 @@ impl Judge {
                 assert!(!self.has_run, "lingering ones are removed before run");
                 assert!(self.restored_transactions.iter().all(|it| self.visible.contains(it)));
             }
+            Effect::EndInput | Effect::Pause | Effect::Resume => panic!("nobody stops"),
             Effect::Run => {
                 assert!(!self.has_run, "a second run");
                 assert!(self.restored_transactions.iter().all(|it| self.visible.contains(it)));
@@ -846,6 +851,9 @@ impl Driver {
                 | Effect::Decline(..)
                 | Effect::AbortLingering
                 | Effect::Run
+                | Effect::EndInput
+                | Effect::Pause
+                | Effect::Resume
                 | Effect::ReportEnded
                 | Effect::OvertakeOutput(_)
                 | Effect::CaptureInput { .. }

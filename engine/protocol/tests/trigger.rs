@@ -82,6 +82,7 @@ impl Timeline {
                 Effect::Note(_) => {}
                 Effect::Persist { .. }
                 | Effect::WriteManifest { .. }
+                | Effect::ExportSavepoint(_)
                 | Effect::DeleteCheckpoint(_)
                 | Effect::DeleteShared(_)
                 | Effect::SweepShared { .. }
@@ -294,7 +295,7 @@ fn next(trigger: &mut Trigger, load: Load) -> Option<(Rank, Option<u64>)> {
     })
 }
 
-// Rules: B4
+// Rules: B4, N7
 #[test]
 fn savepoints_go_first_then_the_final_one_then_manual_ones_then_the_automatic_one_and_the_oldest() {
     let mut trigger = started(&config(5, 0, 8));
@@ -309,8 +310,12 @@ fn savepoints_go_first_then_the_final_one_then_manual_ones_then_the_automatic_on
         assert_eq!(requested(&mut trigger, kind, id), []);
     }
     let mut order = Vec::new();
-    while let Some(next) = next(&mut trigger, Load::default()) {
-        order.push(next);
+    while let Some(begun) = next(&mut trigger, Load::default()) {
+        order.push(begun);
+        if begun.1 == Some(4) {
+            assert_eq!(next(&mut trigger, Load::default()), None, "nothing begins behind a stop");
+            trigger.on_stop_aborted();
+        }
     }
     let expected = [
         (Rank::Savepoint, Some(2)),

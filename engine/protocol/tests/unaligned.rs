@@ -27,6 +27,7 @@ fn plan(channels: u32) -> Plan {
         restored_transactions: BTreeSet::new(),
         is_restored_at_end: false,
         finishes_together: false,
+        is_stopping: false,
     }
 }
 
@@ -99,6 +100,9 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::Commit(_)
         | Effect::TellCompleted(_)
         | Effect::TellAborted(_)
+        | Effect::EndInput
+        | Effect::Pause
+        | Effect::Resume
         | Effect::ReportEnded
         | Effect::Finish
         | Effect::Fail { .. } => {
@@ -636,6 +640,9 @@ impl World {
             | Effect::TellCompleted(_)
             | Effect::TellAborted(_)
             | Effect::AbortLingering
+            | Effect::EndInput
+            | Effect::Pause
+            | Effect::Resume
             | Effect::ReportEnded
             | Effect::Finish
             | Effect::Fail { .. } => panic!("no sink, no end: {effect:?}"),
@@ -851,6 +858,9 @@ proptest! {
                     | Effect::TellAborted(_)
                     | Effect::AbortLingering
                     | Effect::Run
+                    | Effect::EndInput
+                    | Effect::Pause
+                    | Effect::Resume
                     | Effect::ReportEnded
                     | Effect::Finish
                     | Effect::Fail { .. }

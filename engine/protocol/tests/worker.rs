@@ -30,6 +30,7 @@ fn deploy(attempt: u32) -> Order {
     Order::Deploy(Deployment {
         attempt: Attempt(attempt),
         restore: None,
+        is_stopping: false,
         subtasks,
         locations,
         finish_together,

@@ -10,7 +10,7 @@
 //! one that sends and does not receive is disconnected, and never holds up the others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_env::{Connection, Env, FrameReceiver, Listener};
@@ -20,7 +20,7 @@ use seawall_protocol::coordinator::{
     Answer, Coordinator, Delay, Effect, Input, JobPlan, Outcome, Request, RequestId, Timer,
 };
 use seawall_protocol::limits::WORKERS_MAX;
-use seawall_protocol::message::{ToCoordinator, ToWorker};
+use seawall_protocol::message::{CheckpointKind, ToCoordinator, ToWorker};
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
 use seawall_protocol::shared_files::RetainedFiles;
@@ -32,9 +32,10 @@ use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
 use crate::historian::Historian;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
+use crate::restore;
+use crate::storage::savepoint::{self, Open, Restore, operators_of};
 use crate::storage::{
-    Manifest, OperatorInfo, Storage, StorageError, history, inspect, manifest, record, shared,
-    splits,
+    Manifest, Storage, StorageError, history, inspect, manifest, record, shared, splits,
 };
 use crate::task::AbortOnDrop;
 use crate::timers::{Fired, Timers};
@@ -59,6 +60,10 @@ pub struct CoordinatorConfig {
     pub heartbeat: HeartbeatConfig,
     /// The way to ask for something while the job runs.
     pub control: Control,
+    /// The savepoint that a job without storage starts from.
+    pub restore: Option<Restore>,
+    /// Opens the places of savepoints.
+    pub open: Open,
 }
 
 /// Leads the job until it has its result, or fails for good.
@@ -70,7 +75,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let entropy = Arc::clone(&env.entropy);
     let storage = config.storage.for_leader(|| entropy.next_u64());
     let config = CoordinatorConfig { storage: storage.clone(), ..config };
-    let (record, shared) = recover(&env, &config).await?;
+    let Recovered { record, shared, claimed } = recover(&env, &config).await?;
     let address = &config.address;
     let listener =
         env.network.listen(address).await.map_err(RuntimeError::network("listen at", address))?;
@@ -104,6 +109,8 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         asked: BTreeMap::new(),
         requests: 0,
         deposed: None,
+        exported: Exported::default(),
+        claimed,
     };
     let outcome = shell.drive(inbox).await?;
     // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
@@ -113,17 +120,6 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
         inspect::remove_shared_orphans(&storage, shell.core.durable()).await;
     }
     Ok(outcome)
-}
-
-/// The operators of `job` as a manifest describes them.
-pub fn operators_of(job: &Job) -> Vec<OperatorInfo> {
-    let info = |operator: &seawall_stream::job::Operator| OperatorInfo {
-        id: operator.id,
-        name: operator.name.clone(),
-        parallelism: job.parallelism,
-        key_groups: job.key_groups,
-    };
-    job.operators.iter().map(info).collect()
 }
 
 /// The subtasks of `job`, and who sends to whom.
@@ -160,14 +156,39 @@ fn plan(config: &CoordinatorConfig) -> JobPlan {
     }
 }
 
+/// What a new leader knows.
+struct Recovered {
+    record: StoreRecord,
+    /// The shared files of each retained checkpoint.
+    shared: Vec<RetainedFiles>,
+    /// The checkpoint whose savepoint the run owns.
+    claimed: Option<CheckpointId>,
+}
+
 /// Reads the record, refuses what does not fit, and makes sure that the splits are listed.
-async fn recover(
-    env: &Env,
-    config: &CoordinatorConfig,
-) -> Result<(StoreRecord, Vec<RetainedFiles>), RuntimeError> {
+async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<Recovered, RuntimeError> {
     let storage = &config.storage;
     storage.prepare().await?;
-    let record = record::read_or_fresh(storage, config.id).await?;
+    let record = match (&config.restore, record::read(storage).await?) {
+        (Some(restore), None) => {
+            let record = restore::start_from(env, config, restore).await?;
+            inspect::remove_orphans(storage, &record).await;
+            let claimed = record.retained.last().copied().filter(|_| restore.is_claimed);
+            let manifests = inspect::retained(storage, &record).await?;
+            let shared = manifests.iter().map(inspect::shared_of).collect();
+            return Ok(Recovered { record, shared, claimed });
+        }
+        (Some(restore), Some(_)) => {
+            restore::check_origin(storage, restore).await?;
+            record::read_or_fresh(storage, config.id).await?
+        }
+        (None, _) => record::read_or_fresh(storage, config.id).await?,
+    };
+    let origin = savepoint::origin(storage).await?;
+    let mut claimed = origin.filter(|it| it.is_claimed).map(|it| it.checkpoint);
+    if let Some(replaced) = claimed.take_if(|it| !record.retained.contains(it)) {
+        restore::dispose_claimed(config, replaced).await;
+    }
     let manifests = inspect::retained(storage, &record).await?;
     match manifests.last() {
         Some(manifest) => {
@@ -187,11 +208,14 @@ async fn recover(
         }
     }
     inspect::remove_orphans(storage, &record).await;
-    Ok((record, manifests.iter().map(inspect::shared_of).collect()))
+    let shared = manifests.iter().map(inspect::shared_of).collect();
+    Ok(Recovered { record, shared, claimed })
 }
 
 /// Frames that wait for one worker; beyond that it counts as one that does not receive.
 const WAITING_FRAMES_MAX: usize = 1024;
+/// Savepoints whose place is remembered for who asked.
+const EXPORTED_MAX: usize = 64;
 /// Open connections, each worker's next session included; more are dropped when they are accepted.
 const CONNECTIONS_MAX: usize = 2 * WORKERS_MAX;
 
@@ -228,6 +252,16 @@ struct Link {
     _tasks: [AbortOnDrop; 2],
 }
 
+/// Where the newest exported savepoints are: several people may ask for the same one.
+#[derive(Clone, Default)]
+struct Exported(Arc<Mutex<BTreeMap<CheckpointId, String>>>);
+
+impl Exported {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CheckpointId, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Shell {
     env: Env,
     config: CoordinatorConfig,
@@ -249,6 +283,9 @@ struct Shell {
     requests: u64,
     /// Why this leader must write nothing any more.
     deposed: Option<StorageError>,
+    exported: Exported,
+    /// The checkpoint whose savepoint the run owns.
+    claimed: Option<CheckpointId>,
 }
 
 impl Shell {
@@ -411,20 +448,35 @@ impl Shell {
                     Err(_) => Written::Input(Input::RecordFailed(write)),
                 }
             }),
-            Effect::WriteManifest { checkpoint, snapshots, finished } => {
-                let manifest = self.manifest(checkpoint, snapshots, finished);
+            Effect::WriteManifest { checkpoint, kind, request, snapshots, finished } => {
+                let manifest = self.manifest(checkpoint, kind, snapshots, finished);
+                let target = request.and_then(|it| self.target_of(it));
                 self.answer_later(|storage| async move {
-                    match manifest::write(&storage, &manifest).await {
+                    let written = async {
+                        if let Some(target) = target {
+                            savepoint::write_target(&storage, checkpoint, &target).await?;
+                        }
+                        manifest::write(&storage, &manifest).await
+                    };
+                    match written.await {
                         Ok(()) => Written::Input(Input::ManifestWritten(checkpoint)),
                         Err(_) => Written::Input(Input::ManifestFailed(checkpoint)),
                     }
                 });
             }
-            Effect::DeleteCheckpoint(checkpoint) => self.answer_later(|storage| async move {
-                // What stays is removed at the next start (H6).
-                let _ = inspect::delete(&storage, checkpoint).await;
-                Written::Input(Input::Deleted(checkpoint))
-            }),
+            Effect::ExportSavepoint(checkpoint) => self.export(checkpoint),
+            Effect::DeleteCheckpoint(checkpoint) => {
+                let config = self.config.clone();
+                let is_claimed = self.claimed == Some(checkpoint);
+                self.answer_later(move |storage| async move {
+                    // What stays is removed at the next start (H6).
+                    let _ = inspect::delete(&storage, checkpoint).await;
+                    if is_claimed {
+                        restore::dispose_claimed(&config, checkpoint).await;
+                    }
+                    Written::Input(Input::Deleted(checkpoint))
+                });
+            }
             Effect::DeleteShared(files) => self.answer_later(|storage| async move {
                 // What stays is swept at the next deployment or start (H6).
                 let _ = shared::delete(&storage, &files).await;
@@ -467,9 +519,10 @@ impl Shell {
     fn reply(&mut self, id: RequestId, answer: Answer) {
         let Some(asked) = self.asked.remove(&id) else { return };
         asked.reply.push(match answer {
-            Answer::Completed(checkpoint) => {
-                Reply::Completed { checkpoint: Some(checkpoint.0), savepoint: None }
-            }
+            Answer::Completed(checkpoint) => Reply::Completed {
+                checkpoint: Some(checkpoint.0),
+                savepoint: self.exported.lock().get(&checkpoint).cloned(),
+            },
             Answer::Aborted(checkpoint, reason) => Reply::Aborted {
                 checkpoint: checkpoint.0,
                 reason: reason.name().to_owned(),
@@ -478,14 +531,46 @@ impl Shell {
             Answer::Ended(JobResult::Cancelled) => {
                 Reply::Completed { checkpoint: None, savepoint: None }
             }
-            Answer::Ended(JobResult::Finished) => Reply::Ended,
+            Answer::Ended(JobResult::Finished | JobResult::Stopped(_)) => Reply::Ended,
             Answer::Refused(why) => Reply::Refused { why },
+        });
+    }
+
+    /// Where the savepoint of this request is to be written.
+    fn target_of(&self, request: RequestId) -> Option<String> {
+        match &self.asked.get(&request)?.ask {
+            Ask::Savepoint { target } | Ask::Stop { target, .. } => target.clone(),
+            Ask::Checkpoint | Ask::Cancel => None,
+        }
+    }
+
+    fn export(&mut self, checkpoint: CheckpointId) {
+        let (open, exported) = (Arc::clone(&self.config.open), self.exported.clone());
+        let is_stop = self.core.durable().stopping == Some(checkpoint);
+        self.answer_later(|storage| async move {
+            let mut path = savepoint::export(&storage, &open, checkpoint).await;
+            if path.is_err() && is_stop {
+                // The job has ended; better here than nowhere.
+                path = savepoint::export_here(&storage, checkpoint).await;
+            }
+            Written::Input(match path {
+                Ok(path) => {
+                    let mut exported = exported.lock();
+                    exported.insert(checkpoint, path);
+                    if exported.len() > EXPORTED_MAX {
+                        exported.pop_first();
+                    }
+                    Input::SavepointExported(checkpoint)
+                }
+                Err(_) => Input::ExportFailed(checkpoint),
+            })
         });
     }
 
     fn manifest(
         &self,
         checkpoint: CheckpointId,
+        kind: CheckpointKind,
         snapshots: Vec<SnapshotHandle>,
         finished: Vec<SubtaskId>,
     ) -> Manifest {
@@ -493,6 +578,7 @@ impl Shell {
             job: self.config.id,
             job_name: self.config.job.name.clone(),
             checkpoint,
+            kind,
             operators: operators_of(&self.config.job),
             snapshots,
             finished,

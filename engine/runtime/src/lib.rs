@@ -22,6 +22,7 @@ pub mod coordinator; // a leader: its workers' connections, storage and timers a
 pub(crate) mod figures; // how long each phase of a snapshot takes
 pub(crate) mod historian; // what became of checkpoints, as the coordinator sees it
 pub mod mailbox; // the ordered queue of inputs in front of a core
+pub(crate) mod restore; // a job's first checkpoint, from a savepoint
 pub(crate) mod state_files; // the files of one attempt's live state and of its snapshots
 pub mod subtask; // one attempt: gate, chain, core, channels
 pub(crate) mod task; // tasks that end with their owner

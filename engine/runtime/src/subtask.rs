@@ -70,6 +70,8 @@ pub struct Launch {
     pub finishes_together: bool,
     /// The checkpoint whose in-flight data the user gives up: it is restored without (E12).
     pub without_channel_state: Option<CheckpointId>,
+    /// Nothing is left but to commit what is restored.
+    pub is_stopping: bool,
     /// Where checkpoints are.
     pub storage: Storage,
     /// How barriers are handled.
@@ -169,6 +171,7 @@ enum Life {
 }
 
 /// What the attempt works with between two inputs.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the moment")]
 struct Driver {
     launch: Launch,
     inbox: Inbox,
@@ -207,6 +210,8 @@ struct Driver {
     has_told_end: bool,
     /// Its source was behind when it last emitted.
     is_behind: bool,
+    /// A source reads nothing until it is told to go on.
+    is_paused: bool,
     life: Life,
     /// Why a commit failed in a way that no other attempt can mend: output is lost (K8).
     lost_output: Option<String>,
@@ -302,6 +307,7 @@ impl Driver {
             restored_transactions: transactions.keys().copied().collect(),
             is_restored_at_end: is_at_end,
             finishes_together: launch.finishes_together,
+            is_stopping: launch.is_stopping,
         };
         Ok(Self {
             core: Subtask::new(plan.clone()),
@@ -326,6 +332,7 @@ impl Driver {
             handles: BTreeMap::new(),
             files,
             inputs: VecDeque::new(),
+            is_paused: false,
             life: Life::Restoring,
             lost_output: None,
         })
@@ -335,6 +342,12 @@ impl Driver {
     /// send waits in the channels.
     async fn await_start(&mut self) -> Result<(), Failure> {
         while !matches!(self.next_order().await, SubtaskOrder::Start) {}
+        let attempt = self.launch.attempt;
+        if self.launch.is_stopping {
+            // Nothing is sent any more, and receivers may have finished already.
+            self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
+            return Ok(());
+        }
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
         let edges: Vec<EdgeId> = ports.iter().map(|port| port.edge()).collect();
@@ -346,7 +359,6 @@ impl Driver {
         if !self.launch.env.tamper.skips(DataStep::ReplayFirst) {
             self.offer_restored()?;
         }
-        let attempt = self.launch.attempt;
         self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
         Ok(())
     }
@@ -373,7 +385,7 @@ impl Driver {
                 self.on_order(order).await?;
                 continue;
             }
-            if self.life != Life::Running || self.has_told_end {
+            if self.life != Life::Running || self.has_told_end || self.is_paused {
                 self.gate.order_arrived().await;
                 continue;
             }
@@ -689,6 +701,18 @@ impl Driver {
                 }
             }
             Effect::Run => self.life = Life::Running,
+            Effect::EndInput => {
+                if !self.is_ended {
+                    self.tell(Notice::Ended).await?;
+                }
+                self.is_ended = true;
+                self.has_told_end = true;
+                self.flush_edges();
+                self.offer_ready()?;
+                self.send_all(|| Element::End)?;
+            }
+            Effect::Pause => self.is_paused = true,
+            Effect::Resume => self.is_paused = false,
             Effect::ReportEnded => (self.launch.report)(ToCoordinator::Ended(attempt)),
             Effect::Finish => {
                 // A receiver that finished first is gone, and needs to know nothing more.
@@ -836,6 +860,9 @@ impl Driver {
 
     /// Sends every full batch, or lets it wait for room.
     fn offer_ready(&mut self) -> Result<(), Failure> {
+        if self.launch.is_stopping {
+            return Ok(()); // What a restored operator may emit belongs to no checkpoint.
+        }
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
         for port in ports {

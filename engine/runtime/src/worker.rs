@@ -280,6 +280,7 @@ impl Shell {
                 restore: deployment.restore,
                 finishes_together: deployment.finish_together.contains(&attempt.subtask),
                 without_channel_state: self.config.without_channel_state,
+                is_stopping: deployment.is_stopping,
                 storage: self.config.storage.clone(),
                 mode: self.config.mode,
                 state: self.config.state,

@@ -138,6 +138,8 @@ impl Cluster {
             restart: RestartStrategy::FixedDelay { attempts: 10, delay: Duration::from_millis(20) },
             heartbeat: self.heartbeat.clone(),
             control: Control::default(),
+            restore: None,
+            open: Arc::new(|_| unreachable!("nobody asks for savepoints")),
         }
     }
 

@@ -182,6 +182,7 @@ async fn checkpoint(storage: &Storage, id: u64) -> Result<(), String> {
         job: JobId(7),
         job_name: "keyed-count".into(),
         checkpoint: CheckpointId(id),
+        kind: seawall_protocol::message::CheckpointKind::Checkpoint,
         operators: Vec::new(),
         snapshots: vec![handle],
         finished: Vec::new(),

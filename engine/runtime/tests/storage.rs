@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seawall_env::Disk;
+use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{Attempt, CheckpointId, FencingToken, JobId, OperatorId, SubtaskId};
 use seawall_runtime::storage::snapshot::{EncodedBatch, InFlight};
@@ -62,9 +63,11 @@ async fn checkpoint(root: &Path, id: u64) -> Vec<SnapshotHandle> {
         job: JOB,
         job_name: "keyed-count".into(),
         checkpoint: CheckpointId(id),
+        kind: CheckpointKind::Checkpoint,
         operators: vec![OperatorInfo {
             id: OperatorId(1),
             name: "count".into(),
+            uid: "count".into(),
             parallelism: 2,
             key_groups: 128,
         }],

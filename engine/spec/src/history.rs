@@ -102,6 +102,10 @@ pub enum Ending {
     Finished,
     /// The job was cancelled: its result says so.
     Cancelled,
+    /// The job was stopped with a savepoint.
+    Stopped,
+    /// The same, and its input counts as ended there: the output of all that was read is due.
+    Drained,
     /// The job failed for good.
     Failed(String),
     /// Time was up and the job was still running.

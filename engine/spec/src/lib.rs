@@ -23,7 +23,8 @@ pub use history::{
 pub use properties::{
     all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
     exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
-    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest, within_limits,
+    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest, savepoint_stands,
+    within_limits,
 };
 pub use violation::Violation;
 
@@ -46,6 +47,7 @@ pub const ALL: &[Property] = &[
     no_loss::PROPERTY,
     exactly_once_state::PROPERTY,
     restorable::PROPERTY,
+    savepoint_stands::PROPERTY,
     commit_after_completion::PROPERTY,
     commit_once::PROPERTY,
     finish_after_checkpoint::PROPERTY,

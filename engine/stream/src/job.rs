@@ -1,6 +1,7 @@
 //! The job graph: chains as operators, and the edges between them.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,19 +9,28 @@ use std::time::Duration;
 
 use seawall_env::{BoxFuture, Env};
 use seawall_protocol::key_group::default_key_groups;
-use seawall_protocol::{OperatorId, SubtaskId};
+use seawall_protocol::{CheckpointId, OperatorId, SubtaskId};
 
 use crate::batch::Batch;
 use crate::chain::{Chain, EdgeId, Place};
 use crate::error::{ConnectorError, StreamError};
 use crate::pipe::SourcePipe;
 use crate::record::Record;
+use crate::sink::Traces;
 use crate::source::Source;
 use crate::stream::Stream;
 
 /// Lists a source's splits, encoded.
 pub type Enumerate =
     Arc<dyn Fn(Env) -> BoxFuture<'static, Result<Vec<Vec<u8>>, ConnectorError>> + Send + Sync>;
+
+/// Looks what a sink's earlier writers left ([`crate::Sink::traces`]), after it was rewound to a checkpoint
+/// if one is given ([`crate::Sink::rewind`]).
+pub type Survey = Arc<
+    dyn Fn(Env, Option<CheckpointId>) -> BoxFuture<'static, Result<Traces, ConnectorError>>
+        + Send
+        + Sync,
+>;
 
 /// A streaming program, ready to run. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +54,8 @@ pub struct Operator {
     pub id: OperatorId,
     /// The name of its first operator: what traces show.
     pub name: String,
+    /// What its state is found by in a savepoint: given by the user, or derived from the name.
+    pub uid: String,
     /// The names of all its operators: `lines -> words`.
     pub label: String,
     /// The edges it reads, in order.
@@ -52,6 +64,8 @@ pub struct Operator {
     pub has_sink: bool,
     /// When the system behind the sink ends a transaction that was not committed, if it does (K9).
     pub transaction_timeout: Option<Duration>,
+    /// Present when a sink is at its tail.
+    pub survey: Option<Survey>,
     /// Present on a source.
     pub enumerate: Option<Enumerate>,
     /// Builds one subtask's chain.
@@ -191,6 +205,7 @@ impl JobBuilder {
             builder: self.clone(),
             operator: graph.reserve_operator(),
             names: vec![name.to_owned()],
+            uid: None,
             inputs: Vec::new(),
             enumerate: Some(enumerate),
             pipe: SourcePipe(source),
@@ -201,14 +216,16 @@ impl JobBuilder {
     /// The finished job.
     ///
     /// # Panics
-    /// When a stream ends in neither a sink nor another operator: its records would vanish.
+    /// When a stream ends in neither a sink nor another operator: its records would vanish. When two
+    /// operators were given the same uid.
     pub fn build(self) -> Job {
         let graph = self.graph.borrow();
-        let operators = graph
+        let mut operators: Vec<Operator> = graph
             .operators
             .iter()
             .map(|it| it.clone().expect("every stream ends in a sink or another operator"))
             .collect();
+        derive_uids(&mut operators);
         let edges = graph
             .edges
             .iter()
@@ -226,5 +243,20 @@ impl JobBuilder {
             operators,
             edges,
         }
+    }
+}
+
+/// Gives every operator without a uid its name, and a number where the name is not the first of its kind.
+fn derive_uids(operators: &mut [Operator]) {
+    let mut taken = BTreeSet::new();
+    for operator in operators.iter().filter(|it| !it.uid.is_empty()) {
+        assert!(taken.insert(operator.uid.clone()), "two operators have the uid {}", operator.uid);
+    }
+    for operator in operators.iter_mut().filter(|it| it.uid.is_empty()) {
+        let numbered = (2..).map(|number| format!("{}-{number}", operator.name));
+        let mut names = std::iter::once(operator.name.clone()).chain(numbered);
+        let free = names.find(|it| !taken.contains(it)).expect("numbers do not end");
+        taken.insert(free.clone());
+        operator.uid = free;
     }
 }

@@ -34,6 +34,6 @@ pub use operator::{Collect, FlatMap, KeyedProcess};
 pub use process::Process;
 pub use record::Record;
 pub use seawall_protocol::CheckpointId;
-pub use sink::{Sink, SinkContext, SinkWriter};
+pub use sink::{Sink, SinkContext, SinkWriter, Traces};
 pub use source::{Progress, Source, SourceReader};
 pub use stream::{KeyedStream, Stream};

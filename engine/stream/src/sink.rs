@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall_env::Env;
-use seawall_protocol::{AttemptId, CheckpointId};
+use seawall_protocol::{Attempt, AttemptId, CheckpointId};
 
 use crate::error::ConnectorError;
 use crate::record::Record;
@@ -28,6 +28,49 @@ pub trait Sink: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the output cannot be prepared.
     async fn open(&self, context: SinkContext) -> Result<Self::Writer, ConnectorError>;
+
+    /// What earlier writers left in the output. Asked for before a job starts from a savepoint (H11). A
+    /// sink that cannot tell answers with nothing.
+    ///
+    /// # Errors
+    /// When the output cannot be read.
+    async fn traces(&self, env: &Env) -> Result<Traces, ConnectorError> {
+        let _ = env;
+        Ok(Traces::default())
+    }
+
+    /// Takes what was committed behind the checkpoint out of its readers' sight, and returns how many
+    /// transactions that were; nothing is deleted.
+    ///
+    /// # Errors
+    /// When the sink cannot do that, or the output cannot be changed.
+    async fn rewind(&self, env: &Env, to: CheckpointId) -> Result<u32, ConnectorError> {
+        let _ = (env, to);
+        Err(ConnectorError::Fatal("this sink cannot take back what it committed".to_owned()))
+    }
+}
+
+/// What earlier writers left in an output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The newest checkpoint whose transaction is visible.
+    pub committed: Option<CheckpointId>,
+    /// The newest checkpoint whose transaction was ever visible, those taken back included.
+    pub used: Option<CheckpointId>,
+    /// The newest attempt that left something uncommitted.
+    pub attempt: Attempt,
+}
+
+impl Traces {
+    /// Of two outputs, what is newer.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            committed: self.committed.max(other.committed),
+            used: self.used.max(other.used),
+            attempt: self.attempt.max(other.attempt),
+        }
+    }
 }
 
 /// Who writes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use seawall_protocol::OperatorId;
 
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
-use crate::job::{Enumerate, JobBuilder, Operator, Pattern};
+use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
 use crate::key::Key;
 use crate::operator::{FlatMap, KeyedProcess};
 use crate::pipe::{
@@ -22,6 +22,7 @@ pub struct Stream<T, P> {
     pub(crate) builder: JobBuilder,
     pub(crate) operator: OperatorId,
     pub(crate) names: Vec<String>,
+    pub(crate) uid: Option<String>,
     pub(crate) inputs: Vec<EdgeId>,
     pub(crate) enumerate: Option<Enumerate>,
     pub(crate) pipe: P,
@@ -29,6 +30,13 @@ pub struct Stream<T, P> {
 }
 
 impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
+    /// Names the state of the chain that this stream is part of, so that a savepoint is found by it
+    /// whatever the operators are called later. Without one it is the name of the chain's first operator.
+    pub fn uid(mut self, uid: &str) -> Self {
+        self.uid = Some(uid.to_owned());
+        self
+    }
+
     /// Applies `apply` to each record.
     pub fn map<U, F>(self, name: &str, apply: F) -> Stream<U, MapPipe<P, F>>
     where
@@ -112,9 +120,19 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     pub fn sink<S: Sink<Record = T>>(mut self, name: &str, sink: S) {
         self.names.push(name.to_owned());
         let pipe = self.pipe.clone();
+        let surveyed = sink.clone();
+        let survey: Survey = Arc::new(move |env, rewind_to| {
+            let sink = surveyed.clone();
+            Box::pin(async move {
+                if let Some(checkpoint) = rewind_to {
+                    sink.rewind(&env, checkpoint).await?;
+                }
+                sink.traces(&env).await
+            })
+        });
         let (builder, operator) = (self.builder.clone(), self.operator);
         let transaction_timeout = sink.transaction_timeout();
-        self.finish(true, move |place| pipe.fuse(place, SinkTail::new(sink.clone())));
+        self.finish(Some(survey), move |place| pipe.fuse(place, SinkTail::new(sink.clone())));
         let mut graph = builder.graph.borrow_mut();
         let operator = graph.operators[operator.0 as usize].as_mut().expect("it was registered");
         operator.transaction_timeout = transaction_timeout;
@@ -127,6 +145,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
             builder: self.builder,
             operator: self.operator,
             names,
+            uid: self.uid,
             inputs: self.inputs,
             enumerate: self.enumerate,
             pipe: extend(self.pipe),
@@ -146,12 +165,16 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
             edge
         };
         let pipe = self.pipe.clone();
-        self.finish(false, move |place| pipe.fuse(place, router(edge, place)));
+        self.finish(None, move |place| pipe.fuse(place, router(edge, place)));
         edge
     }
 
     /// Registers the chain, now that its end is known.
-    fn finish(self, has_sink: bool, build: impl Fn(Place) -> Chain + Send + Sync + 'static) {
+    fn finish(
+        self,
+        survey: Option<Survey>,
+        build: impl Fn(Place) -> Chain + Send + Sync + 'static,
+    ) {
         let mut graph = self.builder.graph.borrow_mut();
         for side in self.pipe.side_edges() {
             graph.edges[side.0 as usize].from = Some(self.operator);
@@ -159,9 +182,11 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         let operator = Operator {
             id: self.operator,
             name: self.names[0].clone(),
+            uid: self.uid.unwrap_or_default(),
             label: self.names.join(" -> "),
             inputs: self.inputs,
-            has_sink,
+            has_sink: survey.is_some(),
+            survey,
             transaction_timeout: None,
             enumerate: self.enumerate,
             build: Arc::new(build),
@@ -184,6 +209,7 @@ fn head<T, P>(builder: &JobBuilder, name: &str, inputs: Vec<EdgeId>, pipe: P) ->
         builder: builder.clone(),
         operator,
         names: vec![name.to_owned()],
+        uid: None,
         inputs,
         enumerate: None,
         pipe,

@@ -15,6 +15,7 @@ mod checkpoint;
 mod commit;
 mod ends;
 mod shared_files;
+mod stop;
 mod trigger;
 mod unaligned;
 
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Plant> {
         commit::PLANTS,
         ends::PLANTS,
         shared_files::PLANTS,
+        stop::PLANTS,
         trigger::PLANTS,
         unaligned::PLANTS,
     ]

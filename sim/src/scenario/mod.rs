@@ -21,7 +21,8 @@ use quantity::{Bytes, PerSecond, Percent, Seeds, Time, TimeRange};
 
 pub use problem::{FileError, nearest};
 pub use validate::{
-    Claim, Cluster, DiskError, Fault, Node, Nodes, On, Scenario, Trigger, Verb, Workload, name_of,
+    Claim, Cluster, DiskError, Fault, Node, Nodes, On, Scenario, StartFrom, Then, Trigger, Verb,
+    Workload, name_of,
 };
 
 /// A whole file.
@@ -43,8 +44,21 @@ pub(crate) struct ScenarioText {
     restart: Option<Spanned<RestartText>>,
     #[serde(default)]
     heartbeat: HeartbeatText,
+    then: Option<ThenText>,
     #[serde(default)]
     fault: Vec<Spanned<FaultText>>,
+}
+
+/// What a person does when the job ended.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThenText {
+    start_from: Spanned<String>,
+    #[serde(default)]
+    claim: bool,
+    #[serde(default)]
+    rewind: bool,
+    delete_original: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

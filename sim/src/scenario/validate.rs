@@ -19,6 +19,7 @@ use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::{Percent, Time, TimeRange};
 use super::{
     CheckpointText, FaultText, HeartbeatText, OnText, RestartText, ScenarioText, StateText,
+    ThenText,
 };
 use crate::{fault, legal, run, workload};
 
@@ -47,10 +48,34 @@ pub struct Scenario {
     pub restart: RestartStrategy,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
+    /// What a person does when the job ended.
+    pub then: Option<Then>,
     /// What the world does.
     pub faults: Vec<Fault>,
     /// The file.
     pub text: String,
+}
+
+/// The job is started once more, in a data directory of its own, on the same output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Then {
+    /// From where.
+    pub start_from: StartFrom,
+    /// Whether the new run owns the savepoint.
+    pub is_claiming: bool,
+    /// Whether what was committed behind the savepoint is taken back.
+    pub is_rewinding: bool,
+    /// Whether the first run's data directory and the savepoint are deleted once the new run has its own.
+    pub is_original_deleted: bool,
+}
+
+/// Which savepoint a job is started from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartFrom {
+    /// The one that it stopped with, if it did.
+    Stop,
+    /// The oldest that was handed out, if one was.
+    Savepoint,
 }
 
 /// What a scenario claims.
@@ -429,6 +454,7 @@ impl Reader {
             None => Some(RestartStrategy::default()),
         };
         let heartbeat = self.heartbeat(&shapes.heartbeat);
+        let then = shapes.then.as_ref().map(|it| self.then(it));
         let faults: Vec<_> = shapes
             .fault
             .iter()
@@ -447,6 +473,7 @@ impl Reader {
             state,
             restart: restart?,
             heartbeat,
+            then,
             faults: faults.into_iter().collect::<Option<_>>()?,
             text: text.to_owned(),
         })
@@ -880,6 +907,26 @@ impl Reader {
             ));
         }
         HeartbeatConfig { interval, timeout, ..defaults }
+    }
+
+    fn then(&mut self, text: &ThenText) -> Then {
+        self.name("savepoint", &text.start_from, &["stop", "savepoint"]);
+        let is_original_deleted = text.delete_original.as_ref().is_some_and(|it| *it.get_ref());
+        if let Some(delete) = &text.delete_original
+            && text.claim
+        {
+            let message = "a claimed savepoint belongs to the new run, so nobody deletes it";
+            self.problem(Problem::at(delete.span(), message).hint("drop `claim`"));
+        }
+        Then {
+            start_from: match text.start_from.get_ref().as_str() {
+                "stop" => StartFrom::Stop,
+                _ => StartFrom::Savepoint,
+            },
+            is_claiming: text.claim,
+            is_rewinding: text.rewind,
+            is_original_deleted,
+        }
     }
 
     fn fault(&mut self, number: usize, text: &Spanned<FaultText>) -> Option<Fault> {

@@ -838,6 +838,15 @@ impl InspectableDisk {
         }
     }
 
+    /// Deletes everything below a directory, durably, as a person does; nobody may be writing there.
+    pub fn delete_below(&self, directory: &Path) {
+        let directory = normal(directory);
+        let state = &mut *lock(&self.volume.state);
+        let is_below = |path: &PathBuf| path.starts_with(&directory) && *path != directory;
+        state.names.retain(|path, _| !is_below(path));
+        state.durable.retain(|path, _| !is_below(path));
+    }
+
     /// Puts a durable file there, with its directories: the input of a job, say.
     pub fn place(&self, path: &Path, bytes: Vec<u8>) {
         let path = normal(path);

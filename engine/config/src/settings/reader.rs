@@ -11,7 +11,7 @@ use seawall_protocol::config::{
     RetentionOnCancel, StateBackend, TriggerCombination,
 };
 
-use super::Settings;
+use super::{Recovery, Settings};
 use crate::configuration::Given;
 use crate::table::{self, Key, Support};
 use crate::value::Value;
@@ -42,6 +42,8 @@ impl Reader {
             backend: self.backend(),
             scratch: self.text("state.backend.disk.directory").map(PathBuf::from),
             directory: self.text("execution.checkpointing.dir"),
+            savepoint_directory: self.text("execution.checkpointing.savepoint-dir"),
+            recovery: self.recovery(),
             slots: self.given("taskmanager.numberOfTaskSlots").map(to_u32),
             key_groups: self.given("pipeline.max-parallelism").filter(|it| *it != -1).map(to_u32),
             without_channel_state: self
@@ -126,6 +128,15 @@ impl Reader {
             "exponential-delay" => exponential,
             _ => RestartStrategy::None,
         }
+    }
+
+    fn recovery(&mut self) -> Option<Recovery> {
+        // All are read, so that what is given without a path is seen to have no effect.
+        let is_claiming = self.choice("execution.state-recovery.claim-mode") == "CLAIM";
+        let ignores_unclaimed_state =
+            self.boolean("execution.state-recovery.ignore-unclaimed-state");
+        let path = self.text("execution.state-recovery.path")?;
+        Some(Recovery { path, is_claiming, ignores_unclaimed_state })
     }
 
     fn backend(&mut self) -> StateBackend {

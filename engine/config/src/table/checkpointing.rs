@@ -212,12 +212,12 @@ pub(super) const KEYS: &[Key] = &[
         "Settings::directory",
     )
     .aliases(&[old("state.checkpoints.dir"), old("state.backend.fs.checkpointdir")]),
-    Key::absent(
+    Key::works(
         "execution.checkpointing.savepoint-dir",
         Kind::Text,
         None,
-        "Where savepoints are written.",
-        "savepoints",
+        "Where savepoints are written whose place nobody names: a directory or an address. The job's own directory when absent.",
+        "Settings::savepoint_directory",
     )
     .aliases(&[old("state.savepoints.dir"), old("savepoints.state.backend.fs.dir")]),
     Key::works(

@@ -8,33 +8,32 @@ const CLAIM_MODES: Kind = Kind::Choice(&[
     Choice::new("CLAIM"),
     Choice::new("LEGACY").refused("Flink removed it; NO_CLAIM or CLAIM say who owns the files"),
 ]);
-const SAVEPOINTS: &str = "a start from a savepoint";
 
 /// `execution.state-recovery.*`.
 pub(super) const KEYS: &[Key] = &[
-    Key::absent(
+    Key::works(
         "execution.state-recovery.path",
         Kind::Text,
         None,
-        "The savepoint or retained checkpoint that a job without checkpoints of its own starts from.",
-        SAVEPOINTS,
+        "The savepoint that a job without checkpoints of its own starts from: a directory or an address.",
+        "Recovery::path",
     )
     .aliases(&[old("execution.savepoint.path")]),
-    Key::absent(
+    Key::works(
         "execution.state-recovery.claim-mode",
         CLAIM_MODES,
         Some("NO_CLAIM"),
         "Whether the job owns the files it starts from, and deletes them when they are no longer needed.",
-        SAVEPOINTS,
+        "Recovery::is_claiming",
     )
     .needs("execution.state-recovery.path", &[])
     .aliases(&[old("execution.savepoint-restore-mode")]),
-    Key::absent(
+    Key::works(
         "execution.state-recovery.ignore-unclaimed-state",
         Kind::Boolean,
         Some("false"),
         "State of an operator that the job does not have is left behind instead of refused.",
-        SAVEPOINTS,
+        "Recovery::ignores_unclaimed_state",
     )
     .needs("execution.state-recovery.path", &[])
     .aliases(&[old("execution.savepoint.ignore-unclaimed-state")]),

@@ -15,7 +15,7 @@ use crate::store::Purpose;
 impl Coordinator {
     pub(super) fn deploy(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
         assert!(self.job == Job::Reserving, "an attempt was reserved in another state");
-        if self.is_cancelled() {
+        if self.is_cancelled() && !self.is_stopping() {
             self.job = Job::Waiting; // It ends instead; the attempt's number is skipped.
             return;
         }
@@ -31,7 +31,9 @@ impl Coordinator {
             let subtasks: Vec<_> = here.map(|(subtask, _)| *subtask).collect();
             let finish_together = self.finish_together(&subtasks);
             let locations = locations.clone();
-            let deployment = Deployment { attempt, restore, subtasks, locations, finish_together };
+            let is_stopping = self.is_stopping();
+            let deployment =
+                Deployment { attempt, restore, is_stopping, subtasks, locations, finish_together };
             self.send(worker, Order::Deploy(deployment), effects);
         }
         self.sweep_shared(self.store.durable().next_checkpoint, effects);
@@ -40,6 +42,7 @@ impl Coordinator {
     }
 
     pub(super) fn on_ready(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
+        let is_stopping = self.is_stopping();
         let Some(execution) = self.expect(worker, by, Status::Restoring, Status::Ready) else {
             return stale(format!("ready of {by}"), effects);
         };
@@ -52,8 +55,13 @@ impl Coordinator {
             self.send(worker, Order::Start(attempt), effects);
         }
         effects.push(Effect::Note(Event::AttemptStarted { attempt }));
-        self.trigger.start(effects);
-        self.ask_for_progress(effects);
+        if is_stopping {
+            // Nothing but the commits of the restored checkpoint is left (N7).
+            self.live_execution().phase = Phase::Finishing;
+        } else {
+            self.trigger.start(effects);
+            self.ask_for_progress(effects);
+        }
         self.failover.on_started(attempt, effects);
     }
 
@@ -165,6 +173,7 @@ impl Coordinator {
         for checkpoint in self.pending.ids() {
             self.abort(checkpoint, reason, effects);
         }
+        self.give_up_uncovered(reason, effects);
         for worker in live_workers {
             self.send(worker, Order::Cancel(attempt), effects);
         }
@@ -181,7 +190,12 @@ impl Coordinator {
             {
                 self.execution().map(Execution::live_workers).unwrap_or_default()
             }
-            Job::Live(_) | Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Ending => {
+            Job::Live(_)
+            | Job::Waiting
+            | Job::Reserving
+            | Job::Restarting(_)
+            | Job::Exporting
+            | Job::Ending => {
                 return stale(format!("timer cancel-expires of attempt {attempt}"), effects);
             }
         };
@@ -200,7 +214,7 @@ impl Coordinator {
         }
         let (failed, cause, is_fatal) = (execution.attempt, cause.clone(), *is_fatal);
         effects.push(Effect::Disarm(Timer::CancelExpires(failed)));
-        if self.is_cancelled() {
+        if self.is_cancelled() && !self.is_stopping() && !self.store.is_publishing_stop() {
             return self.end_cancelled();
         }
         match self.failover.decide(is_fatal, effects) {
@@ -211,8 +225,22 @@ impl Coordinator {
                 self.job = Job::Restarting(attempt);
             }
             Decision::GiveUp => {
-                effects.push(Effect::Note(Event::JobFailed { cause: cause.clone() }));
-                self.stop(Outcome::Failed(cause), effects);
+                self.give_up(cause, effects);
+            }
+        }
+    }
+
+    /// The job failed for good.
+    pub(super) fn give_up(&mut self, cause: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Note(Event::JobFailed { cause: cause.clone() }));
+        self.stop(Outcome::Failed(cause), effects);
+    }
+
+    fn live_execution(&mut self) -> &mut Execution {
+        match &mut self.job {
+            Job::Live(execution) => execution,
+            Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Exporting | Job::Ending => {
+                unreachable!("an attempt lives")
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
 use crate::ids::{Attempt, AttemptId, CheckpointId, WorkerId};
 use crate::limits::RECORD_RETRY_PAUSE;
-use crate::message::{DeclineReason, Order};
+use crate::message::{CheckpointKind, DeclineReason, Order};
 use crate::pending::{ManifestAnswer, Whole};
 use crate::record::SnapshotHandle;
 use crate::shared_files::Refused;
@@ -36,6 +36,7 @@ impl Coordinator {
         let attempt = execution.attempt;
         let finished = execution.finished();
         if let Some(reason) = self.end_keeps_from(&finished, wanted.is_final()) {
+            self.trigger.on_stop_aborted();
             return refuse(wanted, reason, effects);
         }
         let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
@@ -77,7 +78,7 @@ impl Coordinator {
             self.delete_unused_shared(effects);
         }
         if let Some(whole) = acked.manifest {
-            write_manifest(checkpoint, whole, effects);
+            self.write_manifest(checkpoint, whole, effects);
         }
     }
 
@@ -146,6 +147,15 @@ impl Coordinator {
         match self.pending.on_manifest_answer(checkpoint) {
             ManifestAnswer::Expected if is_written => {
                 effects.push(Effect::Note(Event::ManifestWritten { checkpoint }));
+                match self.pending.get(checkpoint).map(|it| it.kind) {
+                    Some(CheckpointKind::Savepoint) => {
+                        return self.on_savepoint_whole(checkpoint);
+                    }
+                    Some(CheckpointKind::StopWithSavepoint { .. }) => {
+                        self.store.stop_at(checkpoint);
+                    }
+                    Some(CheckpointKind::Checkpoint) | None => {}
+                }
                 self.store.request(Purpose::Publish(checkpoint));
             }
             ManifestAnswer::Expected => {
@@ -174,6 +184,7 @@ impl Coordinator {
             Persisted::Cancelled { removed } => self.on_cancelled_durably(removed, effects),
             Persisted::Finished(result) => {
                 effects.push(Effect::Note(Event::JobFinished));
+                self.answer_stop(effects);
                 self.stop(Outcome::Result(result), effects);
             }
         }
@@ -192,13 +203,25 @@ impl Coordinator {
         self.shared.end(checkpoint);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointCompleted { checkpoint }));
-        if let Some(id) = completed.request {
-            effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) });
+        let is_stop = matches!(completed.kind, CheckpointKind::StopWithSavepoint { .. });
+        match completed.request {
+            Some(id) if is_stop => self.stop_requests.insert(0, id), // Answered when the job stopped.
+            Some(id) => effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) }),
+            None => {}
+        }
+        let (attempt, is_final) = (completed.attempt, completed.is_final || is_stop);
+        if is_stop {
+            effects.push(Effect::Note(Event::JobStopping { checkpoint }));
         }
         for lower in self.pending.ids().into_iter().filter(|it| *it < checkpoint) {
-            self.abort(lower, AbortReason::Subsumed, effects);
+            let is_savepoint =
+                self.pending.get(lower).is_some_and(|it| it.kind == CheckpointKind::Savepoint);
+            if !is_savepoint {
+                self.abort(lower, AbortReason::Subsumed, effects);
+            } else if is_final {
+                self.abort(lower, AbortReason::CoordinatorShutdown, effects);
+            }
         }
-        let (attempt, is_final) = (completed.attempt, completed.is_final);
         if let Job::Live(execution) = &mut self.job
             && execution.attempt == attempt
             && execution.phase == Phase::Running
@@ -271,6 +294,9 @@ impl Coordinator {
         self.delete_unused_shared(effects);
         if aborted.is_final {
             self.trigger.on_final_aborted(effects);
+        }
+        if let CheckpointKind::StopWithSavepoint { drain } = aborted.kind {
+            self.on_stop_aborted(checkpoint, drain, reason, effects);
         }
         if aborted.is_budget_spent {
             let cause = format!("checkpoint {checkpoint} {}", reason.in_words());
@@ -369,15 +395,22 @@ impl Coordinator {
         }
     }
 
+    /// Nothing of the checkpoint is missing any more.
+    pub(super) fn write_manifest(
+        &self,
+        checkpoint: CheckpointId,
+        whole: Whole,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Whole { snapshots, finished } = whole;
+        let pending = self.pending.get(checkpoint).expect("its manifest is to be written");
+        let (kind, request) = (pending.kind, pending.request);
+        effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
+        effects.push(Effect::WriteManifest { checkpoint, kind, request, snapshots, finished });
+    }
+
     /// What the trigger must know of the rest (B2, B5).
     pub(super) fn load(&self) -> Load {
         Load { pending: self.pending.len(), cleaning: self.cleaning.len() }
     }
-}
-
-/// Nothing is missing any more.
-pub(super) fn write_manifest(checkpoint: CheckpointId, whole: Whole, effects: &mut Vec<Effect>) {
-    let Whole { snapshots, finished } = whole;
-    effects.push(Effect::Note(Event::CheckpointAcknowledged { checkpoint }));
-    effects.push(Effect::WriteManifest { checkpoint, snapshots, finished });
 }

@@ -16,12 +16,12 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::checkpoints::write_manifest;
 use super::{Coordinator, Effect, Job, SubtaskPlan, stale};
+use crate::config::Alignment;
 use crate::event::{AbortReason, Event, SkipReason};
 use crate::execution::{Execution, Phase, Status};
 use crate::ids::{AttemptId, CheckpointId, OperatorId, SubtaskId, WorkerId};
-use crate::message::{Barrier, Order};
+use crate::message::{Barrier, CheckpointKind, Order};
 use crate::pending::FinishAnswer;
 use crate::store::Purpose;
 
@@ -37,7 +37,9 @@ impl Coordinator {
         if !self.plan.checkpoint.is_taken_after_finish {
             self.trigger.stop_automatic(effects);
             for checkpoint in self.pending.ids() {
-                self.abort(checkpoint, AbortReason::InputEndOfStream, effects);
+                if !self.is_drain(checkpoint) {
+                    self.abort(checkpoint, AbortReason::InputEndOfStream, effects);
+                }
             }
         }
         if have_all_ended {
@@ -52,13 +54,14 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let finishes_together = self.finishes_together(by.subtask);
+        let is_stopping = self.is_stopping();
         let Some((execution, status)) = self.live(worker, by) else {
             return stale(format!("finish of {by}"), effects);
         };
         *execution.live_status(worker, by).expect("it is live") = Status::Finished;
         let is_expected = match execution.phase {
             Phase::Running => status == Status::Ended && !finishes_together,
-            Phase::Finishing => status == Status::Ended,
+            Phase::Finishing => status == Status::Ended || is_stopping,
             Phase::Cancelling { .. } => return,
             Phase::Deploying => false,
         };
@@ -85,7 +88,7 @@ impl Coordinator {
         match counted {
             FinishAnswer::NotAwaited => {}
             FinishAnswer::Counted => self.inject_barriers(checkpoint, Some(by.subtask), effects),
-            FinishAnswer::Whole(whole) => write_manifest(checkpoint, whole, effects),
+            FinishAnswer::Whole(whole) => self.write_manifest(checkpoint, whole, effects),
             FinishAnswer::NothingLeft => {
                 self.abort(checkpoint, AbortReason::CoordinatorShutdown, effects);
             }
@@ -110,8 +113,15 @@ impl Coordinator {
         };
         let due: Vec<&SubtaskPlan> = self.plan.subtasks.iter().filter(is_due).collect();
         let attempt = execution.attempt;
-        let alignment = self.plan.checkpoint.alignment;
-        let barrier = Barrier { checkpoint, kind: pending.kind, alignment };
+        let kind = pending.kind;
+        let alignment = match kind {
+            CheckpointKind::Checkpoint => self.plan.checkpoint.alignment,
+            // A savepoint outlives the channels of its job, so it holds nothing that was in them.
+            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => {
+                Alignment::Aligned
+            }
+        };
+        let barrier = Barrier { checkpoint, kind, alignment };
         for (worker, subtasks) in execution.by_worker(due.iter().map(|it| it.subtask)) {
             self.send(worker, Order::Trigger { attempt, barrier, subtasks }, effects);
         }
@@ -169,7 +179,15 @@ impl Coordinator {
         for checkpoint in self.pending.ids() {
             self.abort(checkpoint, AbortReason::CoordinatorShutdown, effects);
         }
-        self.job = Job::Ending;
-        self.store.request(Purpose::Finish);
+        self.give_up_uncovered(AbortReason::CoordinatorShutdown, effects);
+        if self.savepoints.is_exporting() || self.store.is_publishing_stop() {
+            return; // How it ends is decided by what is being written.
+        }
+        if let Some(checkpoint) = self.store.durable().stopping {
+            self.export_stop(checkpoint, effects);
+        } else {
+            self.job = Job::Ending;
+            self.store.request(Purpose::Finish);
+        }
     }
 }

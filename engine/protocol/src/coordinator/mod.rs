@@ -17,7 +17,7 @@
 //! What follows from the state alone, and not from one input, is decided in one place after every
 //! input: `settle`.
 //!
-//! Deliberately absent: more than one region (O5), savepoints and rescaling.
+//! Deliberately absent: more than one region (O5) and rescaling.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -31,9 +31,10 @@ use crate::execution::{Execution, Phase, slots_needed};
 use crate::failover::Failover;
 use crate::ids::{Attempt, CheckpointId, SessionId, SubtaskId, WorkerId};
 use crate::limits::REMEMBERED_ABORTED_MAX;
-use crate::message::{Order, ToCoordinator, ToWorker};
+use crate::message::{CheckpointKind, Order, ToCoordinator, ToWorker};
 use crate::pending::PendingCheckpoints;
 use crate::record::{JobResult, SnapshotHandle, StoreRecord};
+use crate::savepoint::Savepoints;
 use crate::shared_files::{RetainedFiles, SharedFileId, SharedFiles};
 use crate::store::{Purpose, Store};
 use crate::trigger::Trigger;
@@ -42,6 +43,7 @@ mod attempts;
 mod checkpoints;
 mod ends;
 mod requests;
+mod savepoints;
 mod workers;
 
 /// What a coordinator must know of its job.
@@ -114,6 +116,10 @@ pub enum Input {
     ManifestWritten(CheckpointId),
     /// The manifest could not be written.
     ManifestFailed(CheckpointId),
+    /// The savepoint is where it was asked for.
+    SavepointExported(CheckpointId),
+    /// It could not be brought there.
+    ExportFailed(CheckpointId),
     /// The deletion of the checkpoint's files is over, whether all of them are gone or not (H6).
     Deleted(CheckpointId),
     /// A person or a program asks for something. Answered by exactly one `Answer` in the end, unless the
@@ -223,11 +229,18 @@ pub enum Effect {
     WriteManifest {
         /// Which checkpoint.
         checkpoint: CheckpointId,
+        /// What it was taken for.
+        kind: CheckpointKind,
+        /// Who asked for it.
+        request: Option<RequestId>,
         /// Its snapshots, ascending by subtask.
         snapshots: Vec<SnapshotHandle>,
         /// The subtasks that finished before, ascending; it holds nothing of them (N1, N2).
         finished: Vec<SubtaskId>,
     },
+    /// Bring a savepoint, whose manifest is durable, to where it was asked for; whole, or not at all.
+    /// Doing it again is doing it once. Answered by `SavepointExported` or `ExportFailed`.
+    ExportSavepoint(CheckpointId),
     /// Delete every file of the checkpoint. Answered by `Deleted` in any case: a failure never fails the
     /// job (H6).
     DeleteCheckpoint(CheckpointId),
@@ -295,6 +308,9 @@ pub struct Coordinator {
     job: Job,
     trigger: Trigger,
     pending: PendingCheckpoints,
+    savepoints: Savepoints,
+    /// Who asked for the stop that the record names, or that is pending, and for the same again.
+    stop_requests: Vec<RequestId>,
     /// Checkpoints whose files are being deleted, and whether that is wanted once more (B5).
     cleaning: BTreeMap<CheckpointId, bool>,
     /// Workers whose sources are behind (B7).
@@ -336,6 +352,8 @@ enum Job {
     Live(Execution),
     /// The restart delay runs before this attempt.
     Restarting(Attempt),
+    /// Every subtask finished; the savepoint of the stop is being brought to where it was asked for.
+    Exporting,
     /// Every subtask finished; the result is being written.
     Ending,
 }
@@ -355,6 +373,8 @@ impl Coordinator {
                 plan.checkpoint.tolerable_failures,
                 CheckpointId::default(),
             ),
+            savepoints: Savepoints::default(),
+            stop_requests: Vec::new(),
             cleaning: BTreeMap::new(),
             behind: BTreeSet::new(),
             cancels: Vec::new(),
@@ -393,6 +413,8 @@ impl Coordinator {
             },
             Input::ManifestWritten(checkpoint) => self.on_manifest(checkpoint, true, effects),
             Input::ManifestFailed(checkpoint) => self.on_manifest(checkpoint, false, effects),
+            Input::SavepointExported(checkpoint) => self.on_exported(checkpoint, true, effects),
+            Input::ExportFailed(checkpoint) => self.on_exported(checkpoint, false, effects),
             Input::Deleted(checkpoint) => self.on_deleted(checkpoint, effects),
             Input::Requested { id, request } => self.on_requested(id, request, effects),
             Input::Timer(timer) => self.on_timer(timer, effects),
@@ -415,7 +437,9 @@ impl Coordinator {
     pub fn execution(&self) -> Option<&Execution> {
         match &self.job {
             Job::Live(execution) => Some(execution),
-            Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Ending => None,
+            Job::Waiting | Job::Reserving | Job::Restarting(_) | Job::Exporting | Job::Ending => {
+                None
+            }
         }
     }
 
@@ -446,6 +470,7 @@ impl Coordinator {
             }
             Job::Reserving => "the next attempt to be durable".to_string(),
             Job::Restarting(attempt) => format!("the restart delay of attempt {attempt}"),
+            Job::Exporting => "the savepoint to be written".to_string(),
             Job::Ending => "the result to be durable".to_string(),
             Job::Live(execution) => {
                 let attempt = execution.attempt;
@@ -490,6 +515,9 @@ impl Coordinator {
         self.leadership = Leadership::Leading;
         let (token, restored) = (self.store.durable().token, self.store.newest());
         effects.push(Effect::Note(Event::CoordinatorStarted { token, restored }));
+        if let Some(checkpoint) = self.store.durable().stopping {
+            effects.push(Effect::Note(Event::JobStopping { checkpoint }));
+        }
         self.delete_what_earlier_leaders_left(effects);
         for checkpoint in self.store.durable().retained.clone() {
             self.arm_expiration(checkpoint, effects);
@@ -527,6 +555,9 @@ impl Coordinator {
             Timer::Trigger => self.trigger.on_trigger_timer(self.load(), effects),
             Timer::MinPause => self.trigger.on_pause_timer(effects),
             Timer::CheckpointExpires(checkpoint) => {
+                if self.give_up_savepoint(checkpoint, AbortReason::Expired, effects) {
+                    return;
+                }
                 if self.pending.get(checkpoint).is_none() || self.store.is_publishing(checkpoint) {
                     return stale(format!("timer of checkpoint {checkpoint}"), effects);
                 }
@@ -585,6 +616,7 @@ impl Coordinator {
             self.restart_or_give_up(effects);
         }
         if self.leadership == Leadership::Leading {
+            self.settle_savepoints(effects);
             self.end_when_finished(effects);
             self.cancel_when_possible(effects);
             if self.trigger.begin(self.load(), effects) {

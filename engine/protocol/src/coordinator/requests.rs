@@ -21,16 +21,19 @@ impl Coordinator {
         request: Request,
         effects: &mut Vec<Effect>,
     ) {
-        let what = match request {
-            Request::Checkpoint => {
-                return self.trigger.request(CheckpointKind::Checkpoint, id, effects);
+        let kind = match request {
+            Request::Checkpoint => CheckpointKind::Checkpoint,
+            Request::Savepoint => CheckpointKind::Savepoint,
+            Request::StopWithSavepoint { drain } => {
+                let kind = CheckpointKind::StopWithSavepoint { drain };
+                if self.has_stop(kind) {
+                    return self.join_stop(id, effects);
+                }
+                kind
             }
-            Request::Savepoint => "savepoints",
-            Request::StopWithSavepoint { .. } => "stops",
             Request::Cancel => return self.on_cancel_requested(id, effects),
         };
-        let answer = Answer::Refused(what.to_string() + " are not taken on request");
-        effects.push(Effect::Answer { id, answer });
+        self.trigger.request(kind, id, effects);
     }
 
     /// Whether somebody asked for the end of the job.
@@ -50,9 +53,10 @@ impl Coordinator {
     }
 
     /// Ends the job that somebody wants ended, step by step: the attempt is stopped, then the result is
-    /// stored. A job whose final checkpoint is completed is let finish, which is the faster end.
+    /// stored. A job whose final checkpoint is completed is let finish, which is the faster end; so is one
+    /// that stops: the record says that its transactions are committed (N7).
     pub(super) fn cancel_when_possible(&mut self, effects: &mut Vec<Effect>) {
-        if !self.is_cancelled() {
+        if !self.is_cancelled() || self.is_stopping() || self.store.is_publishing_stop() {
             return;
         }
         match &self.job {
@@ -64,7 +68,7 @@ impl Coordinator {
             },
             Job::Reserving if self.store.withdraw(Purpose::Deploy) => self.end_cancelled(),
             // Its number is being written; `deploy` finds out.
-            Job::Reserving | Job::Ending => {}
+            Job::Reserving | Job::Exporting | Job::Ending => {}
             Job::Restarting(attempt) => {
                 effects.push(Effect::Disarm(Timer::Restart(*attempt)));
                 self.end_cancelled();
@@ -96,7 +100,8 @@ impl Coordinator {
         for checkpoint in self.pending.ids() {
             self.abort(checkpoint, AbortReason::CoordinatorShutdown, effects);
         }
-        for id in core::mem::take(&mut self.cancels) {
+        let stops = core::mem::take(&mut self.stop_requests);
+        for id in core::mem::take(&mut self.cancels).into_iter().chain(stops) {
             let answer = match outcome {
                 Outcome::Result(result) => Answer::Ended(*result),
                 Outcome::Failed(cause) => Answer::Refused(cause.clone()),

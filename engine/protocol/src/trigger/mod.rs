@@ -45,6 +45,7 @@ pub struct Trigger {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing about the moment")]
 struct Running {
     progress: Progress,
     queue: Queue,
@@ -57,6 +58,8 @@ struct Running {
     last: Final,
     /// Nothing begins by itself any more, except the final one.
     is_automatic_off: bool,
+    /// A stop is pending: nothing else begins.
+    is_stopping: bool,
 }
 
 /// Where the final checkpoint stands (N4).
@@ -232,6 +235,7 @@ impl Trigger {
         if wanted.is_final() {
             running.last = Final::Pending;
         }
+        running.is_stopping |= matches!(wanted.kind, CheckpointKind::StopWithSavepoint { .. });
         Some(wanted)
     }
 
@@ -241,6 +245,31 @@ impl Trigger {
         if !self.min_pause.is_zero() && running.last == Final::NotYet {
             running.is_pausing = true;
             effects.push(Effect::Arm(Timer::MinPause, Delay::exactly(self.min_pause)));
+        }
+    }
+
+    /// Whether somebody waits for such a checkpoint that has not begun.
+    pub fn awaits(&self, is_such: impl Fn(CheckpointKind) -> bool) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.in_progress.is_some_and(|it| is_such(it.kind)) || running.queue.awaits(is_such)
+    }
+
+    /// The pending stop was given up: checkpoints begin again.
+    pub fn on_stop_aborted(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.is_stopping = false;
+        }
+    }
+
+    /// A savepoint waits for a later checkpoint to complete: one is wanted now, unless one is (K7).
+    pub fn request_cover(&mut self, effects: &mut Vec<Effect>) {
+        let Some(running) = &self.running else { return };
+        let is_coming = running.in_progress.is_some_and(|it| it.kind != CheckpointKind::Savepoint)
+            || running.queue.has(Rank::Manual)
+            || running.queue.has(Rank::Final)
+            || running.is_stopping;
+        if !is_coming {
+            self.enqueue(Wanted::new(Rank::Manual, CheckpointKind::Checkpoint, None), effects);
         }
     }
 
@@ -282,7 +311,9 @@ impl Trigger {
             Rank::Savepoint if !self.may_overtake => PENDING_CHECKPOINTS_MAX,
             Rank::Savepoint | Rank::Final | Rank::Manual | Rank::Periodic => self.pending_max,
         };
-        if running.in_progress.is_some() {
+        if running.is_stopping {
+            Some(SkipReason::PeriodicSchedulerShutdown)
+        } else if running.in_progress.is_some() {
             Some(SkipReason::TriggerInProgress)
         } else if load.cleaning > self.pending_max {
             Some(SkipReason::TooManyCleaning)

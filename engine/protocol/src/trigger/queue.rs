@@ -90,6 +90,11 @@ impl Queue {
         self.waiting.iter().any(|it| it.rank == rank)
     }
 
+    /// Whether such a kind waits.
+    pub fn awaits(&self, is_such: impl Fn(CheckpointKind) -> bool) -> bool {
+        self.waiting.iter().any(|it| is_such(it.kind))
+    }
+
     /// Removes all of this rank.
     pub fn remove(&mut self, rank: Rank) {
         self.waiting.retain(|it| it.rank != rank);

@@ -21,13 +21,15 @@ use async_trait::async_trait;
 use crc32fast::Hasher;
 use seawall_env::{Disk, Env, File};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
-use seawall_stream::{ConnectorError, Record, Sink, SinkContext, SinkWriter};
+use seawall_stream::{ConnectorError, Record, Sink, SinkContext, SinkWriter, Traces};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::durable;
 
 /// The directory of uncommitted files, in the output directory.
 pub const PENDING_DIRECTORY: &str = ".pending";
+/// The directory of committed files that a job took back, in the output directory.
+pub const REWOUND_DIRECTORY: &str = ".rewound";
 
 /// Bytes kept in memory before they are appended to the file.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -76,9 +78,12 @@ impl<R> FileSink<R> {
     }
 }
 
-/// What a snapshot knows of a transaction. Paths are relative to the directory.
+/// What a snapshot knows of a transaction. It is committed where it was written, also by a job that
+/// started from a savepoint and writes elsewhere (K4). Other paths are relative to the directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Committable {
+    /// `None` is that of whoever commits: a path that is no text.
+    directory: Option<String>,
     pending: String,
     committed: String,
     length: u64,
@@ -127,11 +132,81 @@ impl<R: Record> Sink for FileSink<R> {
             own: BTreeSet::new(),
         })
     }
+
+    async fn traces(&self, env: &Env) -> Result<Traces, ConnectorError> {
+        let committed = self.committed(env, &self.directory).await?;
+        let rewound = self.committed(env, &self.directory.join(REWOUND_DIRECTORY)).await?;
+        let pending = names(env, &self.directory.join(PENDING_DIRECTORY)).await?;
+        let attempt = pending.iter().filter_map(|it| any_attempt_of(&self.prefix, it)).max();
+        let newest = |of: &[(CheckpointId, String)]| of.iter().map(|(id, _)| *id).max();
+        Ok(Traces {
+            committed: newest(&committed),
+            used: newest(&committed).max(newest(&rewound)),
+            attempt: attempt.unwrap_or_default(),
+        })
+    }
+
+    /// Moves the files into a hidden directory: nothing that a reader saw is destroyed.
+    async fn rewind(&self, env: &Env, to: CheckpointId) -> Result<u32, ConnectorError> {
+        let aside = self.directory.join(REWOUND_DIRECTORY);
+        durable::create_directory(env.disk.as_ref(), &aside)
+            .await
+            .map_err(ConnectorError::io("create", &aside))?;
+        let mut moved = 0;
+        for (checkpoint, name) in self.committed(env, &self.directory).await? {
+            if checkpoint > to {
+                let (from, to) = (self.directory.join(&name), aside.join(&name));
+                let renamed = env.disk.rename(&from, &to).await;
+                renamed.map_err(ConnectorError::io("rename to", to))?;
+                moved += 1;
+            }
+        }
+        for directory in [&aside, &self.directory] {
+            let synced = env.disk.sync_directory(directory).await;
+            synced.map_err(ConnectorError::io("sync", directory))?;
+        }
+        Ok(moved)
+    }
+}
+
+impl<R> FileSink<R> {
+    /// The committed files of this sink in a directory, and their checkpoints.
+    async fn committed(
+        &self,
+        env: &Env,
+        directory: &Path,
+    ) -> Result<Vec<(CheckpointId, String)>, ConnectorError> {
+        let checkpoint_of = |name: &str| {
+            let rest = name.strip_prefix(&self.prefix)?.strip_prefix('-')?;
+            let (index, checkpoint) = rest.split_once("-chk-")?;
+            index.parse::<u32>().ok()?;
+            let checkpoint = checkpoint.strip_suffix(&self.extension)?.strip_suffix('.')?;
+            checkpoint.parse().ok().map(CheckpointId)
+        };
+        let names = names(env, directory).await?;
+        Ok(names.into_iter().filter_map(|it| Some((checkpoint_of(&it)?, it))).collect())
+    }
+}
+
+/// The names of the files in a directory; none when there is no directory.
+async fn names(env: &Env, directory: &Path) -> Result<Vec<String>, ConnectorError> {
+    let entries = match env.disk.list(directory).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(ConnectorError::io("list", directory)(error)),
+    };
+    let files = entries.iter().filter(|it| !it.is_directory);
+    let names = files.filter_map(|it| it.path.file_name()?.to_str().map(str::to_owned));
+    Ok(names.collect())
 }
 
 impl<R: Record> FileSinkWriter<R> {
     fn disk(&self) -> &dyn Disk {
         self.env.disk.as_ref()
+    }
+
+    fn directory_of(&self, committable: &Committable) -> PathBuf {
+        committable.directory.as_ref().map_or(self.sink.directory.clone(), PathBuf::from)
     }
 
     fn path(&self, relative: &str) -> PathBuf {
@@ -242,6 +317,7 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
         let FileSink { prefix, extension, .. } = &self.sink;
         let index = self.attempt.subtask.index;
         let committable = Committable {
+            directory: self.sink.directory.to_str().map(str::to_owned),
             committed: format!("{prefix}-{index}-chk-{checkpoint}.{extension}"),
             pending: name.clone(),
             length,
@@ -253,8 +329,9 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
 
     async fn commit(&mut self, committable: &[u8]) -> Result<(), ConnectorError> {
         let committable = decode(committable)?;
-        let pending = self.path(&committable.pending);
-        let committed = self.path(&committable.committed);
+        let directory = self.directory_of(&committable);
+        let pending = directory.join(&committable.pending);
+        let committed = directory.join(&committable.committed);
         let is_own = self.own.contains(&committable.pending);
 
         let mut is_renamed = false;
@@ -277,8 +354,8 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
         }
         // In this order: a crash in between leaves the file under both names, never under none. Also
         // after someone else's rename, which may not be durable.
-        self.sync_directory(&self.sink.directory).await?;
-        self.sync_directory(&self.path(PENDING_DIRECTORY)).await?;
+        self.sync_directory(&directory).await?;
+        self.sync_directory(&directory.join(PENDING_DIRECTORY)).await?;
         self.own.remove(&committable.pending);
         Ok(())
     }
@@ -286,7 +363,8 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
     async fn abort_lingering(&mut self, keep: &[Vec<u8>]) -> Result<u32, ConnectorError> {
         let mut kept = BTreeSet::new();
         for committable in keep {
-            kept.insert(self.path(&decode(committable)?.pending));
+            let committable = decode(committable)?;
+            kept.insert(self.directory_of(&committable).join(committable.pending));
         }
         let directory = self.path(PENDING_DIRECTORY);
         let entries =
@@ -322,6 +400,13 @@ fn decode(committable: &[u8]) -> Result<Committable, ConnectorError> {
 fn pending_name(prefix: &str, subtask: SubtaskId, attempt: Attempt, file: u64) -> String {
     let SubtaskId { operator, index } = subtask;
     format!("{PENDING_DIRECTORY}/{prefix}-{operator}-{index}-attempt-{attempt}-{file}.tmp")
+}
+
+/// The attempt in a name that [`pending_name`] gave to any subtask.
+fn any_attempt_of(prefix: &str, name: &str) -> Option<Attempt> {
+    let (of, rest) = name.split_once("-attempt-")?;
+    of.strip_prefix(prefix)?;
+    rest.split_once('-')?.0.parse().ok().map(Attempt)
 }
 
 /// The attempt in a name that [`pending_name`] gave to the subtask.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use seawall_env::Env;
 use seawall_protocol::CheckpointId;
-use seawall_stream::{ConnectorError, Sink, SinkContext, SinkWriter};
+use seawall_stream::{ConnectorError, Sink, SinkContext, SinkWriter, Traces};
 
 /// A sink with a limit.
 #[derive(Debug, Clone)]
@@ -29,6 +29,18 @@ impl<S: Sink> Slow<S> {
 impl<S: Sink> Sink for Slow<S> {
     type Record = S::Record;
     type Writer = SlowWriter<S::Writer>;
+
+    fn transaction_timeout(&self) -> Option<Duration> {
+        self.sink.transaction_timeout()
+    }
+
+    async fn traces(&self, env: &Env) -> Result<Traces, ConnectorError> {
+        self.sink.traces(env).await
+    }
+
+    async fn rewind(&self, env: &Env, to: CheckpointId) -> Result<u32, ConnectorError> {
+        self.sink.rewind(env, to).await
+    }
 
     async fn open(&self, context: SinkContext) -> Result<Self::Writer, ConnectorError> {
         let env = context.env.clone();

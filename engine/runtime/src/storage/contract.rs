@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use futures_util::future::{join, join_all};
+use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{Attempt, CheckpointId, FencingToken, JobId, OperatorId, SubtaskId};
 
@@ -240,10 +241,12 @@ async fn checkpoint(storage: &Storage, id: u64) -> Vec<SnapshotHandle> {
         job: JOB,
         job_name: "keyed-count".into(),
         checkpoint: CheckpointId(id),
+        kind: CheckpointKind::Checkpoint,
         finished: Vec::new(),
         operators: vec![OperatorInfo {
             id: OperatorId(1),
             name: "count".into(),
+            uid: "count".into(),
             parallelism: 2,
             key_groups: 128,
         }],

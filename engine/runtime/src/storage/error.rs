@@ -180,6 +180,26 @@ pub enum StorageError {
         /// The token in the record.
         found: FencingToken,
     },
+    /// There is no savepoint.
+    #[error("no savepoint in {}: {why}\nhint: {hint}", path.display())]
+    NoSavepoint {
+        /// Which directory.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The job cannot start from the savepoint.
+    #[error("savepoint {} does not fit the job: {why}\nhint: {hint}", path.display())]
+    Unfit {
+        /// Which savepoint.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
     /// The directory belongs to another job.
     #[error(
         "{} belongs to another job: {found}, not {expected}\n\

@@ -38,6 +38,8 @@ pub enum Kind {
     History,
     /// A part of an incremental snapshot.
     Shared,
+    /// Which savepoint a job started from.
+    Origin,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             Self::Splits => *b"swSPLITS",
             Self::History => *b"swHISTOR",
             Self::Shared => *b"swSHARED",
+            Self::Origin => *b"swORIGIN",
         }
     }
 }
@@ -62,6 +65,7 @@ impl fmt::Display for Kind {
             Self::Splits => "list of splits",
             Self::History => "history of checkpoints",
             Self::Shared => "shared file",
+            Self::Origin => "origin",
         })
     }
 }

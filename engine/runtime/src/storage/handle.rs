@@ -6,6 +6,7 @@
 //! is for people and for cleaning.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -258,6 +259,23 @@ impl Storage {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(told("remove", &first, true, error)),
         }
+    }
+
+    /// Removes the place itself, where it is a directory of a disk and empty.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub async fn remove_place(&self) -> Result<(), StorageError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        match disk.remove_directory(&self.root).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+            Err(error) => return Err(StorageError::io("remove", &self.root)(error)),
+        }
+        let parent = self.root.parent().filter(|it| !it.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        disk.sync_directory(parent).await.map_err(StorageError::io("sync", parent))
     }
 
     /// What is directly below the directory, sorted by path. For people and for cleaning only: it may be

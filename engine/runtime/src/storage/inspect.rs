@@ -11,7 +11,7 @@ use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::shared_files::RetainedFiles;
 
 use crate::storage::error::StorageError;
-use crate::storage::{Manifest, Storage, layout, manifest, record, shared, snapshot};
+use crate::storage::{Manifest, Storage, layout, manifest, record, savepoint, shared, snapshot};
 
 /// What is in a directory of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +161,8 @@ pub async fn remove_orphans(storage: &Storage, record: &StoreRecord) -> Vec<Path
             entry.is_directory
                 && !record.retained.contains(&checkpoint)
                 && delete(storage, checkpoint).await.is_ok()
+        } else if entry.is_directory && layout::is_savepoint(&entry.path) {
+            savepoint::remove_unfinished(storage, &entry.path).await.is_ok_and(|it| it)
         } else {
             layout::is_temporary(&entry.path)
                 && storage.delete(vec![entry.path.clone()]).await.is_ok()

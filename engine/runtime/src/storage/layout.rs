@@ -23,6 +23,42 @@ pub fn splits(root: &Path) -> PathBuf {
     root.join("splits")
 }
 
+/// Which savepoint the job started from.
+pub fn origin(root: &Path) -> PathBuf {
+    root.join("origin")
+}
+
+/// Where a savepoint was asked for, while it is in the directory of its checkpoint.
+pub fn target(root: &Path, checkpoint: CheckpointId) -> PathBuf {
+    self::checkpoint(root, checkpoint).join("target")
+}
+
+/// Where the savepoint of a stop is, in the directory of its checkpoint.
+pub fn exported(root: &Path, checkpoint: CheckpointId) -> PathBuf {
+    self::checkpoint(root, checkpoint).join("exported")
+}
+
+/// Everything of one savepoint, below the place where it was asked for.
+pub fn savepoint(place: &Path, checkpoint: CheckpointId) -> PathBuf {
+    place.join(format!("savepoint-{checkpoint}"))
+}
+
+/// Whether the directory is named like a savepoint.
+pub fn is_savepoint(directory: &Path) -> bool {
+    directory.file_name().and_then(|it| it.to_str()).is_some_and(|it| it.starts_with("savepoint-"))
+}
+
+/// The manifest in the directory of a checkpoint or savepoint.
+pub fn manifest_in(directory: &Path) -> PathBuf {
+    directory.join("manifest")
+}
+
+/// A snapshot in the directory of a checkpoint or savepoint.
+pub fn snapshot_in(directory: &Path, subtask: SubtaskId, attempt: Attempt) -> PathBuf {
+    let name = format!("{}-{}-attempt-{attempt}.snapshot", subtask.operator, subtask.index);
+    directory.join(name)
+}
+
 /// Everything of one checkpoint.
 pub fn checkpoint(root: &Path, checkpoint: CheckpointId) -> PathBuf {
     root.join(format!("chk-{checkpoint}"))
@@ -38,7 +74,7 @@ pub fn checkpoint_of(directory: &Path) -> Option<CheckpointId> {
 
 /// The manifest of one checkpoint.
 pub fn manifest(root: &Path, checkpoint: CheckpointId) -> PathBuf {
-    self::checkpoint(root, checkpoint).join("manifest")
+    manifest_in(&self::checkpoint(root, checkpoint))
 }
 
 /// What one attempt of one subtask wrote for one checkpoint. The attempt is part of the name, so that a
@@ -49,8 +85,7 @@ pub fn snapshot(
     subtask: SubtaskId,
     attempt: Attempt,
 ) -> PathBuf {
-    let name = format!("{}-{}-attempt-{attempt}.snapshot", subtask.operator, subtask.index);
-    self::checkpoint(root, checkpoint).join(name)
+    snapshot_in(&self::checkpoint(root, checkpoint), subtask, attempt)
 }
 
 /// The files that snapshots of several checkpoints share.
@@ -68,11 +103,16 @@ pub fn shared(root: &Path, id: SharedFileId) -> PathBuf {
 
 /// A file of a snapshot: shared, or in the directory of its checkpoint.
 pub fn state_file(root: &Path, file: &SharedFile) -> PathBuf {
-    let shared = shared(root, file.id);
-    if !file.is_own {
-        return shared;
+    if file.is_own {
+        own_file(&checkpoint(root, file.id.checkpoint), file)
+    } else {
+        shared(root, file.id)
     }
-    checkpoint(root, file.id.checkpoint).join(shared.file_name().expect("it has a name"))
+}
+
+/// A file of a snapshot that is in the directory of its checkpoint or savepoint.
+pub fn own_file(directory: &Path, file: &SharedFile) -> PathBuf {
+    directory.join(shared(directory, file.id).file_name().expect("it has a name"))
 }
 
 /// Which shared file the name belongs to, if it is one that this program gave, and whether it is the
@@ -111,7 +151,7 @@ pub(crate) fn temporary(path: &Path, content: &str) -> PathBuf {
 pub(crate) fn is_temporary(path: &Path) -> bool {
     path.file_name().and_then(|it| it.to_str()).is_some_and(|name| {
         name.ends_with(TEMPORARY_SUFFIX)
-            && ["record-", "splits-", "history-"].iter().any(|it| name.starts_with(it))
+            && ["record-", "splits-", "history-", "origin-"].iter().any(|it| name.starts_with(it))
     })
 }
 

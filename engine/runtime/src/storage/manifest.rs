@@ -5,6 +5,7 @@ use std::path::Path;
 
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::finished;
+use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::SnapshotHandle;
 use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, JobId, OperatorId, SubtaskId};
@@ -23,6 +24,8 @@ pub struct Manifest {
     pub job_name: String,
     /// The checkpoint.
     pub checkpoint: CheckpointId,
+    /// What it was taken for.
+    pub kind: CheckpointKind,
     /// Every operator chain of the job, ascending.
     pub operators: Vec<OperatorInfo>,
     /// The snapshots, ascending by subtask.
@@ -38,6 +41,8 @@ pub struct OperatorInfo {
     pub id: OperatorId,
     /// Its name, for people.
     pub name: String,
+    /// What its state is found by in a savepoint.
+    pub uid: String,
     /// How many subtasks it has.
     pub parallelism: u32,
     /// How many key groups its keyed state is divided into (M3).
@@ -52,6 +57,15 @@ pub async fn write(storage: &Storage, manifest: &Manifest) -> Result<(), Storage
     let path = layout::manifest(storage.root(), manifest.checkpoint);
     let bytes = format::encode(Kind::Manifest, manifest, &path)?;
     storage.put_new(&path, bytes).await
+}
+
+/// Reads the manifest in the directory of a savepoint.
+///
+/// # Errors
+/// When it is missing or cannot be believed.
+pub async fn read_in(storage: &Storage, directory: &Path) -> Result<Manifest, StorageError> {
+    let path = layout::manifest_in(directory);
+    format::decode(Kind::Manifest, &storage.get(&path).await?, &path)
 }
 
 /// Reads the manifest of the checkpoint.
@@ -158,7 +172,8 @@ mod tests {
     use super::*;
 
     fn operator(id: u32, name: &str, parallelism: u32) -> OperatorInfo {
-        OperatorInfo { id: OperatorId(id), name: name.into(), parallelism, key_groups: 128 }
+        let (id, uid) = (OperatorId(id), name.into());
+        OperatorInfo { id, name: name.into(), uid, parallelism, key_groups: 128 }
     }
 
     fn check(job: u64, operators: &[OperatorInfo]) -> String {
@@ -166,6 +181,7 @@ mod tests {
             job: JobId(1),
             job_name: "keyed-count".into(),
             checkpoint: CheckpointId(7),
+            kind: CheckpointKind::Checkpoint,
             operators: vec![operator(0, "lines", 2), operator(1, "count", 4)],
             snapshots: Vec::new(),
             finished: Vec::new(),

@@ -7,6 +7,8 @@
 //! <root>/chk-7/op0-2-attempt-1.snapshot            what one subtask wrote for checkpoint 7
 //! <root>/shared/chk-7-op0-2-attempt-1-0.run        a file that snapshots of checkpoint 7 and later share
 //! <root>/chk-7/manifest                            what belongs to checkpoint 7
+//! <place>/savepoint-8/                             the same, for a savepoint; the place is <root> or another
+//! <root>/origin                                    which savepoint the job started from
 //!
 //! record, snapshot, manifest, splits (what)   format (bytes)   layout (where)   inspect (is it all there)
 //!                      │
@@ -36,6 +38,7 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod record;
+pub mod savepoint;
 pub mod shared;
 pub mod snapshot;
 pub mod splits;

@@ -1,5 +1,7 @@
 //! One subtask's snapshot on disk.
 
+use std::path::Path;
+
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
 use seawall_protocol::shared_files::SharedFile;
@@ -139,7 +141,21 @@ pub async fn read(
     checkpoint: CheckpointId,
     handle: &SnapshotHandle,
 ) -> Result<Snapshot, StorageError> {
-    let path = layout::snapshot(storage.root(), checkpoint, handle.subtask, handle.attempt);
+    let directory = layout::checkpoint(storage.root(), checkpoint);
+    read_in(storage, &directory, checkpoint, handle).await
+}
+
+/// As [`read`], from the directory of a checkpoint or savepoint.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_in(
+    storage: &Storage,
+    directory: &Path,
+    checkpoint: CheckpointId,
+    handle: &SnapshotHandle,
+) -> Result<Snapshot, StorageError> {
+    let path = layout::snapshot_in(directory, handle.subtask, handle.attempt);
     let bytes = storage.get(&path).await?;
     let snapshot: Snapshot = format::decode(Kind::Snapshot, &bytes, &path)?;
 

@@ -30,7 +30,7 @@ pub const PROPERTY: Property = Property {
 pub fn check(history: &History) -> Result<(), Violation> {
     let expected = counted(&history.expected_output);
     let committed = counted(history.committed_output.iter().flat_map(|file| &file.lines));
-    let is_finished = history.ending == Ending::Finished;
+    let is_finished = matches!(history.ending, Ending::Finished | Ending::Drained);
 
     let surplus = committed.iter().filter_map(|(line, &seen)| {
         let due = expected.get(line).copied().unwrap_or(0);

@@ -5,6 +5,7 @@
 //!     some n completed before it, and holds the end of a:
 //!         a ended, or was restored at its end, then took its snapshot of n
 //!         or a was restored from n, which held an earlier attempt's end
+//!         or the job stops with n, and a acked n or was restored from it (N7)
 //!     whatever a pre-committed is visible
 //! ```
 //!
@@ -57,6 +58,8 @@ struct Seen {
     /// Completed checkpoints that hold the end of a subtask.
     held: BTreeSet<(SubtaskId, CheckpointId)>,
     open: BTreeSet<(AttemptId, CheckpointId)>,
+    /// What the job stops with.
+    stop: Option<CheckpointId>,
 }
 
 impl Seen {
@@ -85,6 +88,7 @@ impl Seen {
             Event::TransactionCommitted { attempt, checkpoint, .. } => {
                 self.open.remove(&(attempt, checkpoint));
             }
+            Event::JobStopping { checkpoint } => self.stop = Some(checkpoint),
             Event::SubtaskFinished { attempt } => {
                 self.finished.insert(attempt);
             }
@@ -115,7 +119,10 @@ impl Seen {
                 && (self.taken.contains(&(by, *checkpoint))
                     || self.restored_from.get(&by) == Some(checkpoint))
         };
-        if !self.completed.iter().any(holds_end) {
+        let stops = |stop: CheckpointId| {
+            self.acked.contains(&(by, stop)) || self.restored_from.get(&by) == Some(&stop)
+        };
+        if !self.completed.iter().any(holds_end) && !self.stop.is_some_and(stops) {
             let message = format!(
                 "{by} finished and no completed checkpoint holds its end, {}",
                 stamp(recorded)
@@ -170,6 +177,19 @@ mod tests {
 
     fn deployed(attempt: u32) -> (&'static str, Event) {
         (C, Event::AttemptDeployed { attempt: Attempt(attempt), restore: None })
+    }
+
+    // Rules: N7
+    #[test]
+    fn a_subtask_of_a_job_that_stops_finishes_without_an_end() {
+        let stopping = (C, Event::JobStopping { checkpoint: CheckpointId(1) });
+        let [taken, acked] = snapshot(1);
+        let events = [taken.clone(), acked.clone(), completed(1), stopping.clone(), finished(1)];
+        check(&History::from_events(events)).expect("holds");
+        check(&History::from_events([taken, acked, completed(1), finished(1)]))
+            .expect_err("violated");
+        let restored = [stopping, ready(2, 1), finished(2)];
+        check(&History::from_events(restored)).expect("holds");
     }
 
     // Rules: N3

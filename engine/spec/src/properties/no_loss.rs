@@ -26,7 +26,7 @@ pub const PROPERTY: Property = Property {
 /// # Errors
 /// The lines that are lost.
 pub fn check(history: &History) -> Result<(), Violation> {
-    if history.ending != Ending::Finished {
+    if !matches!(history.ending, Ending::Finished | Ending::Drained) {
         return Ok(());
     }
     let expected = counted(&history.expected_output);

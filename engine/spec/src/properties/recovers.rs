@@ -30,7 +30,7 @@ pub const PROPERTY: Property = Property {
 /// How the job failed, or what is pending.
 pub fn check(history: &History) -> Result<(), Violation> {
     match &history.ending {
-        Ending::Finished => Ok(()),
+        Ending::Finished | Ending::Stopped | Ending::Drained => Ok(()),
         Ending::Cancelled if is_cancel_requested(history) => Ok(()),
         Ending::Cancelled => {
             Err(Violation::of(&PROPERTY, "the job was cancelled, and nobody asked for it".into()))
