@@ -100,7 +100,10 @@ impl Evidence {
     }
 
     /// The job is started once more, elsewhere; it may begin behind what was seen.
-    pub(crate) fn begin_again(&mut self, root: &Path) {
+    /// Savepoints behind the one that it starts from are of another course of events.
+    pub(crate) fn begin_again(&mut self, root: &Path, from: &Path) {
+        let start = self.savepoints.iter().find(|(_, it)| *it == from).map(|(id, _)| *id);
+        self.savepoints.retain(|id, _| Some(*id) <= start);
         self.root = root.to_path_buf();
         self.checkpoints.clear();
     }

@@ -201,7 +201,7 @@ impl Stage {
             let what = format!("a person starts the job from {}", savepoint.display());
             self.recorder.note(world.now(), What::Healed(what));
             self.recorder.with_evidence(|it| {
-                it.begin_again(Path::new(STORAGE_THEN));
+                it.begin_again(Path::new(STORAGE_THEN), &savepoint);
                 if then.is_claiming || then.is_original_deleted {
                     it.forget_savepoints();
                 }
