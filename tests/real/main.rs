@@ -15,6 +15,7 @@ mod full_disk; // no room left, then room again
 mod house; // who may import whom, and what the program contains
 mod readers; // whoever reads the output directory sees committed output only
 mod results; // output equals an independent count
+mod rules_coverage; // docs/rules-coverage.md, generated
 #[cfg(feature = "s3")]
 mod s3; // checkpoints in an S3 server that the test starts
 mod savepoints; // taken, started from, stopped with, disposed of
