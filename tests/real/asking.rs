@@ -46,9 +46,12 @@ fn the_checkpoints_of_a_running_job_can_be_listed() {
     wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
     let socket = scratch.job_directory().join("control.sock");
     wait_until("the job answers", || UnixStream::connect(&socket).is_ok());
-    let listed = scratch.run("checkpoint list seawall-data");
-    assert_eq!(listed.code, 0, "{}", listed.stderr);
-    assert!(listed.stdout.contains(" triggered: "), "{}", listed.stdout);
+    // The history is written beside the checkpoints, and may come a little later.
+    wait_until("the history is listed", || {
+        let listed = scratch.run("checkpoint list seawall-data");
+        assert_eq!(listed.code, 0, "{}", listed.stderr);
+        listed.stdout.contains(" triggered: ")
+    });
     assert_eq!(running.wait(&scratch).code, 0);
 }
 
