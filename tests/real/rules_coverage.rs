@@ -49,17 +49,17 @@ fn claims() -> BTreeMap<String, Vec<String>> {
     }
     let mut claims: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in files {
-        let text = fs::read_to_string(&file).unwrap();
+        let source = fs::read_to_string(&file).unwrap();
         let file = file.strip_prefix(root()).unwrap().display().to_string();
-        let mut lines = text.lines();
+        let mut lines = source.lines();
         while let Some(line) = lines.next() {
             let Some(labels) = line.trim().strip_prefix("// Rules: ") else { continue };
-            let test = lines
+            let after = lines
                 .by_ref()
                 .find_map(|line| line.split_once("fn ")?.1.split_once('('))
                 .unwrap_or_else(|| panic!("{file}: `{}` is above no test", line.trim()));
             for label in labels.split(", ") {
-                claims.entry(label.to_owned()).or_default().push(format!("{file}: {}", test.0));
+                claims.entry(label.to_owned()).or_default().push(format!("{file}: {}", after.0));
             }
         }
     }
