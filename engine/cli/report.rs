@@ -496,7 +496,7 @@ pub(crate) fn savepoints(directory: &Path, found: &[Found], is_json: bool) {
 }
 
 fn bytes_of(manifest: &Manifest) -> u64 {
-    manifest.snapshots.iter().map(|it| it.bytes).sum()
+    manifest.snapshots.iter().map(inspect::full_bytes).sum()
 }
 
 /// Says that a savepoint is gone.

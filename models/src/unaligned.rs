@@ -12,7 +12,7 @@
 //! a barrier of it is under way, and everything may crash and be restored: output in flight is then the
 //! first thing in the outlets, input in flight the first thing in the channels, as in the engine.
 //!
-//! What the engine's driver does with in-flight data is done here by [`Port`], step by step the same.
+//! What the engine's driver does with in-flight data is done here by `Port`, step by step the same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;

@@ -80,6 +80,30 @@ fn a_savepoint_is_whole_by_itself_and_outlives_its_job() {
     assert_eq!(files(&scratch.path("kept")), before, "nobody touches what is not claimed");
 }
 
+// Rules: H7, I7
+#[test]
+fn a_savepoint_of_state_on_disk_is_whole_and_its_size_counts_every_file() {
+    let scratch = Scratch::new();
+    let expected = undisturbed(&scratch);
+    let settings = "-D state.backend.type=disk -D state.backend.disk.cache-size=64kb \
+                    -D execution.checkpointing.incremental=true \
+                    -D execution.checkpointing.unaligned.enabled=true";
+    let running = scratch.start(&format!("{SLOW} {settings}"));
+    wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
+    let said = scratch.run("stop seawall-data --savepoint-dir kept");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(running.wait(&scratch).code, 0);
+    let kept = savepoint_in(&scratch.path("kept"));
+    let listed: serde_json::Value =
+        serde_json::from_str(&scratch.finish("savepoint list kept --json")).unwrap();
+    let manifest = Path::new(&kept).join("manifest");
+    let all: usize =
+        files(Path::new(&kept)).iter().filter(|it| *it.0 != manifest).map(|it| it.1.len()).sum();
+    assert_eq!(listed["savepoints"][0]["bytes"], all, "{listed}");
+    scratch.finish(&format!("{FAST} --state new {settings} --from-savepoint {kept}"));
+    assert_eq!(scratch.output("out"), expected);
+}
+
 // Rules: N7, K4
 #[test]
 fn a_stopped_job_goes_on_from_its_savepoint_as_if_nothing_had_been() {

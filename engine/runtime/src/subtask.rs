@@ -8,7 +8,7 @@
 //!                              chain   core (seawall_protocol::subtask)
 //! ```
 //!
-//! What the chain emits waits in [`crate::outlet`] until its channel has room, and nothing is read meanwhile
+//! What the chain emits waits in `outlet` until its channel has room, and nothing is read meanwhile
 //! except orders and word of barriers, so that a barrier overtakes a subtask that cannot go on.
 //!
 //! Records go from the gate through the chain to the channels. The core is asked only when a barrier,
