@@ -1,6 +1,6 @@
 //! Checkpoints in S3: a server of its own process, started on a free port by each test.
 //!
-//! The server is moto (`moto[server]` of PyPI), which honours `If-None-Match` and `If-Match`. It looks and
+//! The server is moto (`moto[server]` of `PyPI`), which honours `If-None-Match` and `If-Match`. It looks and
 //! then writes, in Python threads, so of two requests at the same moment both may win; the claims about
 //! that are judged over the store in memory. Where moto is not installed the tests say how to install it.
 
