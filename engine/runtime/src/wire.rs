@@ -175,6 +175,17 @@ fn lock(credits: &Mutex<Credits>) -> MutexGuard<'_, Credits> {
     credits.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Changes the credits, and wakes the sender if it waits for that.
+fn change(credits: &Mutex<Credits>, by: impl FnOnce(&mut Credits)) {
+    let mut credits = lock(credits);
+    by(&mut credits);
+    let waker = credits.waker.take();
+    drop(credits);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 impl RemoteSender {
     fn try_send(&mut self, element: Element) -> Result<Option<Element>, String> {
         {
@@ -224,27 +235,13 @@ async fn carry(
                 let Ok(freed) = decode_message::<u32>(&frame) else {
                     break "its receiver sent something that is no credit".to_owned();
                 };
-                let waker = {
-                    let mut credits = lock(&credits);
-                    credits.left += freed as usize;
-                    credits.waker.take()
-                };
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
+                change(&credits, |it| it.left += freed as usize);
             }
             Either::Right(Ok(None)) => break "its receiver is gone".to_owned(),
             Either::Right(Err(error)) => break error.to_string(),
         }
     };
-    let waker = {
-        let mut credits = lock(&credits);
-        credits.broken = Some(cause);
-        credits.waker.take()
-    };
-    if let Some(waker) = waker {
-        waker.wake();
-    }
+    change(&credits, |it| it.broken = Some(cause));
 }
 
 /// Moves elements from a data connection into a channel, and credits back, until either side ends.

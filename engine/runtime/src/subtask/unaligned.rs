@@ -68,9 +68,9 @@ pub(super) async fn restore(
         launch.env.emit(event).await;
         return Ok((output, 0));
     }
-    let unknown = |it: &InFlight| Failure {
-        cause: format!("in-flight data from {} to {} belongs to no channel", it.from, it.to),
-        is_fatal: true,
+    let unknown = |it: &InFlight| {
+        let InFlight { from, to, .. } = it;
+        Failure::fatal(format!("in-flight data from {from} to {to} belongs to no channel"))
     };
     let channels = job.channels_into(subtask);
     let tamper = &launch.env.tamper;
@@ -93,9 +93,7 @@ pub(super) async fn restore(
 fn decode(job: &Job, section: &InFlight) -> Result<Vec<Batch>, Failure> {
     let decode = job.edges[section.edge as usize].decode;
     let batches = section.batches.iter().map(|it| decode(&it.bytes));
-    batches
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure { cause: error.to_string(), is_fatal: true })
+    batches.collect::<Result<_, _>>().map_err(Failure::fatal)
 }
 
 fn channel_id(at: usize) -> ChannelId {
