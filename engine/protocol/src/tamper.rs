@@ -71,7 +71,8 @@ pub enum DataStep {
     ReplayInput,
     /// Restored output is put into the output channels (E6).
     ReplayOutput,
-    /// And that before anything new (E6).
+    /// And that before anything new (E6). Only the model asks: the engine puts it there before the subtask
+    /// reads anything.
     ReplayFirst,
 }
 
