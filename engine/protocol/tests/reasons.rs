@@ -142,8 +142,13 @@ const REASONS: [(&str, Here, &str); 24] = [
 ];
 
 /// The files with the tests that the table names.
-const TESTS: [&str; 3] =
-    [include_str!("coordinator.rs"), include_str!("trigger.rs"), include_str!("pending.rs")];
+const TESTS: [&str; 5] = [
+    include_str!("coordinator/checkpoints.rs"),
+    include_str!("coordinator/aborts.rs"),
+    include_str!("coordinator/requests.rs"),
+    include_str!("trigger.rs"),
+    include_str!("pending.rs"),
+];
 
 // Rules: G6
 #[test]

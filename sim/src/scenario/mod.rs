@@ -1,7 +1,7 @@
 //! Scenario files: one claim each, as data.
 //!
 //! ```text
-//! text --toml--> shapes (this file) --validate--> Scenario (meaning) --seed--> resolved faults (fault.rs)
+//! text --toml--> shapes (this file) --validate--> meaning::Scenario --seed--> resolved faults (fault.rs)
 //! ```
 //!
 //! The shapes here are what the text may look like; every key that is accepted is read. The file's name
@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: variables, includes, expressions. What needs one is a Rust test.
 
+pub mod meaning;
 pub mod problem;
 pub mod quantity;
 pub mod validate;
@@ -19,11 +20,12 @@ use toml::Spanned;
 
 use quantity::{Bytes, PerSecond, Percent, Seeds, Time, TimeRange};
 
-pub use problem::{FileError, nearest};
-pub use validate::{
+pub use meaning::{
     Claim, Cluster, DiskError, Fault, Node, Nodes, On, Scenario, StartFrom, Then, Trigger, Verb,
-    Workload, name_of,
+    Workload,
 };
+pub use problem::{FileError, nearest};
+pub use validate::name_of;
 
 /// A whole file.
 #[derive(Debug, Clone, Deserialize)]

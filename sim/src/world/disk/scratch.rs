@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use seawall_env::Scratch;
 
-use super::{NodeDisk, State, contains, prefix};
+use super::inode::prefix;
+use super::names::contains;
+use super::{NodeDisk, State};
 use crate::world::entropy::Stream;
 use crate::world::{lock, nanos, still_running};
 

@@ -1,0 +1,98 @@
+//! What runs, and on what: the tables `[job]` and `[cluster]`.
+
+use seawall_protocol::limits;
+
+use super::Reader;
+use crate::scenario::ScenarioText;
+use crate::scenario::meaning::{Cluster, Workload};
+use crate::scenario::problem::Problem;
+use crate::{legal, workload};
+
+impl Reader {
+    pub(super) fn cluster(&mut self, shapes: &ScenarioText) -> Cluster {
+        let cluster = &shapes.cluster;
+        self.workers = self.at_least_one("`workers`", &cluster.workers);
+        if self.workers as usize > limits::WORKERS_MAX {
+            let message =
+                format!("{} workers, expected at most {}", self.workers, limits::WORKERS_MAX);
+            self.problem(Problem::at(cluster.workers.span(), message));
+        }
+        if let Some(coordinators) = &cluster.coordinators
+            && *coordinators.get_ref() != 1
+        {
+            self.problem(Problem::at(
+                coordinators.span(),
+                format!(
+                    "{} coordinators, expected 1: there is no leader election yet",
+                    coordinators.get_ref()
+                ),
+            ));
+        }
+        Cluster {
+            workers: self.workers,
+            slots_per_worker: self.at_least_one("`slots_per_worker`", &cluster.slots_per_worker),
+        }
+    }
+
+    pub(super) fn workload(&mut self, shapes: &ScenarioText, cluster: Cluster) -> Option<Workload> {
+        let job = &shapes.job;
+        let name = job.name.get_ref().as_str();
+        self.name("job", &job.name, &legal::jobs());
+        let parallelism = self.at_least_one("`parallelism`", &job.parallelism);
+        let slots = u64::from(cluster.workers) * u64::from(cluster.slots_per_worker);
+        if u64::from(parallelism) > slots {
+            self.problem(
+                Problem::at(
+                    job.parallelism.span(),
+                    format!(
+                        "parallelism {parallelism} needs {parallelism} slots, the cluster has {slots}: {} workers with {} each",
+                        cluster.workers, cluster.slots_per_worker
+                    ),
+                )
+                .hint("raise cluster.workers or cluster.slots_per_worker, or lower job.parallelism"),
+            );
+        }
+        let (records, keys) = (*job.records.get_ref(), *job.keys.get_ref());
+        if keys == 0 || keys > records.max(1) {
+            self.problem(Problem::at(
+                job.keys.span(),
+                format!("{keys} keys, expected 1 to the number of records ({records})"),
+            ));
+        }
+        let reads_files = workload::reads_files(name);
+        let files = match (&job.files, reads_files) {
+            (Some(files), true) => self.at_least_one("`files`", files),
+            (None, true) => 1,
+            (Some(files), false) => {
+                self.problem(Problem::at(
+                    files.span(),
+                    format!("`files` has no effect: {name} reads no files"),
+                ));
+                return None;
+            }
+            (None, false) => 0,
+        };
+        if let (Some(gzip), false) = (&job.gzip, reads_files) {
+            let message = format!("`gzip` has no effect: {name} reads no files");
+            self.problem(Problem::at(gzip.span(), message));
+        }
+        if let Some(rate) = &job.sink_rate
+            && !workload::has_slow_sink(name)
+        {
+            self.problem(Problem::at(
+                rate.span(),
+                format!("`sink_rate` has no effect: the sink of {name} has no limit"),
+            ));
+        }
+        Some(Workload {
+            job: name.to_owned(),
+            parallelism,
+            records,
+            keys,
+            rate: job.rate.as_ref().map(|it| it.get_ref().0),
+            sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
+            files,
+            gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! The volume as an oracle or the setter of a scene sees it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Volume;
+use super::inode::Inode;
+use super::names::{Name, is_root, normal, parent};
+use crate::world::lock;
+
+/// Which files an oracle sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// What would be left if all nodes lost their power and nothing unsynced stayed.
+    Durable,
+    /// What a node sees now.
+    Visible,
+}
+
+/// The volume from outside: reads take no time, are never refused, and draw nothing.
+#[derive(Clone)]
+pub struct InspectableDisk {
+    pub(crate) volume: Arc<Volume>,
+}
+
+impl InspectableDisk {
+    /// All files and their content.
+    pub fn files(&self, view: View) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = lock(&self.volume.state);
+        let names = match view {
+            View::Durable => &state.durable,
+            View::Visible => &state.names,
+        };
+        let mut files = BTreeMap::new();
+        for (path, name) in names {
+            if let Name::File(id) = name
+                && let Some(inode) = state.inodes.get(id)
+            {
+                files.insert(path.clone(), content(inode, view).to_vec());
+            }
+        }
+        files
+    }
+
+    /// The paths of all files.
+    pub fn paths(&self, view: View) -> Vec<PathBuf> {
+        let state = lock(&self.volume.state);
+        let names = match view {
+            View::Durable => &state.durable,
+            View::Visible => &state.names,
+        };
+        names
+            .iter()
+            .filter(|(_, name)| matches!(name, Name::File(_)))
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+
+    /// The content of one file.
+    pub fn read(&self, view: View, path: &Path) -> Option<Vec<u8>> {
+        let state = lock(&self.volume.state);
+        let names = match view {
+            View::Durable => &state.durable,
+            View::Visible => &state.names,
+        };
+        match names.get(&normal(path))? {
+            Name::File(id) => state.inodes.get(id).map(|inode| content(inode, view).to_vec()),
+            Name::Directory => None,
+        }
+    }
+
+    /// Deletes everything below a directory, durably, as a person does; nobody may be writing there.
+    pub fn delete_below(&self, directory: &Path) {
+        let directory = normal(directory);
+        let state = &mut *lock(&self.volume.state);
+        let is_below = |path: &PathBuf| path.starts_with(&directory) && *path != directory;
+        state.names.retain(|path, _| !is_below(path));
+        state.durable.retain(|path, _| !is_below(path));
+    }
+
+    /// Puts a durable file there, with its directories: the input of a job, say.
+    pub fn place(&self, path: &Path, bytes: Vec<u8>) {
+        let path = normal(path);
+        let state = &mut *lock(&self.volume.state);
+        let id = state.next_inode;
+        state.next_inode += 1;
+        let inode = Inode { visible: bytes.clone(), durable: bytes, ..Inode::default() };
+        state.inodes.insert(id, inode);
+        let mut at = parent(&path);
+        while !is_root(at) {
+            state.names.insert(at.to_owned(), Name::Directory);
+            state.durable.insert(at.to_owned(), Name::Directory);
+            at = parent(at);
+        }
+        state.names.insert(path.clone(), Name::File(id));
+        state.durable.insert(path, Name::File(id));
+    }
+}
+
+fn content(inode: &Inode, view: View) -> &[u8] {
+    match view {
+        View::Durable => &inode.durable,
+        View::Visible => &inode.visible,
+    }
+}
