@@ -567,7 +567,13 @@ impl Unaligned {
         }
         state.nodes.iter_mut().for_each(|it| it.told = state.given_up);
         for source in SOURCES {
-            let of = |it: &[u8]| it.iter().copied().map(Element::Record).collect();
+            let of = |it: &[u8]| {
+                let mut records: VecDeque<_> = it.iter().copied().map(Element::Record).collect();
+                if self.tamper.skips(DataStep::ReplayInOrder) {
+                    records.make_contiguous().reverse();
+                }
+                records
+            };
             if !self.tamper.skips(DataStep::ReplayInput) {
                 state.ports[source].queue = of(&snapshots[OPERATOR].in_flight[source]);
             }

@@ -347,6 +347,11 @@ fn file<T: serde::de::DeserializeOwned>(
     Ok((value, bytes))
 }
 
+/// `part-0-chk-7.csv` is of `part-0`.
+fn writer_of(path: &Path) -> Option<String> {
+    Some(path.to_str()?.rsplit_once("-chk-")?.0.to_owned())
+}
+
 /// Output that a reader of the directory sees: every file whose name and directory do not begin with a dot.
 fn committed_paths(disk: &InspectableDisk) -> Vec<PathBuf> {
     let is_committed = |path: &PathBuf| {
@@ -361,6 +366,27 @@ fn committed_paths(disk: &InspectableDisk) -> Vec<PathBuf> {
 fn checkpoint_of(path: &Path) -> Option<CheckpointId> {
     let stem = path.file_stem()?.to_str()?;
     stem.rsplit_once("-chk-")?.1.parse().ok().map(CheckpointId)
+}
+
+/// The numbers of each sequence in the order of each sink subtask's output: file by file as their checkpoints
+/// follow each other, line by line.
+pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap<String, Vec<u64>> {
+    let (job, parallelism) = (prepared.spec.name, prepared.job.parallelism);
+    let mut paths: Vec<_> = committed_paths(disk)
+        .into_iter()
+        .filter_map(|path| Some((writer_of(&path)?, checkpoint_of(&path)?, path)))
+        .collect();
+    paths.sort();
+    let mut sequences = BTreeMap::<String, Vec<u64>>::new();
+    for (writer, _, path) in paths {
+        let bytes = disk.read(View::Visible, &path).unwrap_or_default();
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            if let Some((name, number)) = reference::place_in_sequence(job, parallelism, line) {
+                sequences.entry(format!("{name} in {writer}")).or_default().push(number);
+            }
+        }
+    }
+    sequences
 }
 
 /// The committed output.

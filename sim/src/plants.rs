@@ -70,7 +70,14 @@ const HERE: &[Plant] = &[
         about: "of each connection between workers the twentieth frame never arrives",
         bug: "Hazelcast Jet #2532: a transparent reconnect did not send again what was lost",
         violates: "exactly-once-state",
-        place: Place::Network(|inner| Arc::new(Lossy { inner })),
+        place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Lost })),
+    },
+    Plant {
+        name: "frame-comes-late",
+        about: "of each connection between workers the twentieth frame arrives behind the next one",
+        bug: "none known: that a channel keeps its order, turned off",
+        violates: "records-in-order",
+        place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Late })),
     },
     Plant {
         name: "positions-lag-behind",
@@ -243,21 +250,32 @@ impl File for CarelessFile {
     }
 }
 
-/// A network that loses a frame and goes on.
-struct Lossy {
+/// A network to which something happens on each connection between workers, and goes on.
+struct Unreliable {
     inner: Arc<dyn Network>,
+    what: Mishap,
 }
 
-/// The frame that is lost: late enough for the connection to be in use.
-const LOST_FRAME: u32 = 20;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mishap {
+    /// A frame never arrives.
+    Lost,
+    /// A frame arrives behind the one that was sent after it.
+    Late,
+}
 
-struct LossySender {
+/// The frame to which it happens: late enough for the connection to be in use.
+const UNLUCKY_FRAME: u32 = 20;
+
+struct UnreliableSender {
     inner: Box<dyn FrameSender>,
+    what: Mishap,
     sent: u32,
+    late: Option<Vec<u8>>,
 }
 
 #[async_trait]
-impl Network for Lossy {
+impl Network for Unreliable {
     async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
         self.inner.listen(address).await
     }
@@ -267,15 +285,25 @@ impl Network for Lossy {
         if !address.starts_with("worker-") {
             return Ok(Connection { sender, receiver });
         }
-        Ok(Connection { sender: Box::new(LossySender { inner: sender, sent: 0 }), receiver })
+        let what = self.what;
+        let sender = Box::new(UnreliableSender { inner: sender, what, sent: 0, late: None });
+        Ok(Connection { sender, receiver })
     }
 }
 
 #[async_trait]
-impl FrameSender for LossySender {
+impl FrameSender for UnreliableSender {
     async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
         self.sent += 1;
-        if self.sent == LOST_FRAME { Ok(()) } else { self.inner.send(frame).await }
+        if self.sent == UNLUCKY_FRAME {
+            self.late = (self.what == Mishap::Late).then_some(frame);
+            return Ok(());
+        }
+        self.inner.send(frame).await?;
+        match self.late.take() {
+            Some(late) => self.inner.send(late).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -336,6 +336,7 @@ impl Stage {
             events: events.collect(),
             expected_output,
             committed_output: evidence::committed_output(&disk),
+            sequences: evidence::sequences(&disk, &self.prepared),
             visible_early,
             checkpoints,
             leftover_files,
@@ -497,7 +498,7 @@ fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome,
 
 /// Properties that at-least-once mode does not promise (D5).
 pub fn is_exactly_once(property: &str) -> bool {
-    property == "exactly-once-output" || property == "exactly-once-state"
+    matches!(property, "exactly-once-output" | "exactly-once-state" | "records-in-order")
 }
 
 fn count(trace: &Trace) -> Counts {

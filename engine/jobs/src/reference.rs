@@ -56,6 +56,26 @@ pub fn output_before(
     }
 }
 
+/// The sequence that a line of `job`'s output belongs to, and its number in it. A sink subtask writes the
+/// lines of one sequence in ascending order, because all of them come to it through one channel. `None` for
+/// jobs without such lines, and for a line that is not the job's.
+///
+/// # Panics
+/// When there is no built-in job of this name.
+pub fn place_in_sequence(job: &str, parallelism: u32, line: &str) -> Option<(String, u64)> {
+    let (key, number) = line.split_once(',')?;
+    let number: u64 = number.parse().ok()?;
+    match job {
+        // One subtask numbers all records of a key.
+        "ledger" => Some((format!("key {key}"), number)),
+        // The number is the record's index, and each source subtask reads every `parallelism`-th.
+        "buffered" => Some((format!("split {}", number % u64::from(parallelism)), number)),
+        // Nothing comes before the end.
+        "word-count" | "access-log" | "keyed-count" => None,
+        other => panic!("no reference for job {other}"),
+    }
+}
+
 fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) -> Output {
     let mut output = Output::new();
     match job {

@@ -71,9 +71,10 @@ pub enum DataStep {
     ReplayInput,
     /// Restored output is put into the output channels (E6).
     ReplayOutput,
-    /// And that before anything new (E6). Only the model asks: the engine puts it there before the subtask
-    /// reads anything.
+    /// And that before anything new (E6).
     ReplayFirst,
+    /// The restored records of a channel are put back in their order (E6).
+    ReplayInOrder,
 }
 
 /// Changes nothing.

@@ -27,6 +27,7 @@ use seawall_protocol::event::Event;
 use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask, Timer};
+use seawall_protocol::tamper::DataStep;
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
 use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
@@ -355,7 +356,9 @@ impl Driver {
             let is_pointwise = is_pointwise(&self.launch.job, edge);
             self.outlets.add(edge, channels.map_err(Failure::retryable)?, is_pointwise);
         }
-        self.offer_restored()?;
+        if !self.launch.env.tamper.skips(DataStep::ReplayFirst) {
+            self.offer_restored()?;
+        }
         self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
         Ok(())
     }

@@ -21,6 +21,9 @@ pub struct History {
     pub expected_output: Vec<Vec<u8>>,
     /// What stands in the output at the end of the run.
     pub committed_output: Vec<CommittedFile>,
+    /// The numbers of the records that one sender sent to one receiver, as the receiver committed them; by a
+    /// name for people: `key 7 in part-0`.
+    pub sequences: BTreeMap<String, Vec<u64>>,
     /// Output that was seen visible before its checkpoint was completed.
     pub visible_early: Vec<VisibleEarly>,
     /// Every completed checkpoint, read back when it completed and again after each deletion of another.

@@ -23,8 +23,8 @@ pub use history::{
 pub use properties::{
     all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
     exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
-    no_orphans, one_leader, one_owner, recovers, restorable, restored_is_newest, savepoint_stands,
-    within_limits,
+    no_orphans, one_leader, one_owner, records_in_order, recovers, restorable, restored_is_newest,
+    savepoint_stands, within_limits,
 };
 pub use violation::Violation;
 
@@ -46,6 +46,7 @@ pub const ALL: &[Property] = &[
     exactly_once_output::PROPERTY,
     no_loss::PROPERTY,
     exactly_once_state::PROPERTY,
+    records_in_order::PROPERTY,
     restorable::PROPERTY,
     savepoint_stands::PROPERTY,
     commit_after_completion::PROPERTY,

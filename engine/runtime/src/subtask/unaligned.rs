@@ -78,22 +78,26 @@ pub(super) async fn restore(
     for section in input.iter().filter(|_| !tamper.skips(DataStep::ReplayInput)) {
         let is_it = |it: &(EdgeId, _)| *it == (EdgeId(section.edge), section.from);
         let at = channels.iter().position(is_it).ok_or_else(|| unknown(section))?;
-        gate.restore(channel_id(at), decode(job, section)?);
+        gate.restore(channel_id(at), decode(launch, section)?);
     }
     let sent = &snapshot.output;
     for section in sent.iter().filter(|_| !tamper.skips(DataStep::ReplayOutput)) {
         let edge = EdgeId(section.edge);
         let receivers = job.channels_out_of(subtask, edge);
         let at = receivers.iter().position(|it| *it == section.to);
-        output.push((edge, at.ok_or_else(|| unknown(section))?, decode(job, section)?));
+        output.push((edge, at.ok_or_else(|| unknown(section))?, decode(launch, section)?));
     }
     Ok((output, count))
 }
 
-fn decode(job: &Job, section: &InFlight) -> Result<Vec<Batch>, Failure> {
-    let decode = job.edges[section.edge as usize].decode;
+fn decode(launch: &Launch, section: &InFlight) -> Result<Vec<Batch>, Failure> {
+    let decode = launch.job.edges[section.edge as usize].decode;
     let batches = section.batches.iter().map(|it| decode(&it.bytes));
-    batches.collect::<Result<_, _>>().map_err(Failure::fatal)
+    let mut batches = batches.collect::<Result<Vec<_>, _>>().map_err(Failure::fatal)?;
+    if launch.env.tamper.skips(DataStep::ReplayInOrder) {
+        batches.reverse();
+    }
+    Ok(batches)
 }
 
 fn channel_id(at: usize) -> ChannelId {
@@ -111,6 +115,7 @@ impl Driver {
         let checkpoint = barrier.checkpoint;
         self.flush_edges();
         self.offer_ready()?;
+        self.offer_restored()?; // It was sent at the start, unless that step was skipped.
         if !self.is_open(barrier) {
             return self.send_all(|| Element::Barrier(barrier));
         }

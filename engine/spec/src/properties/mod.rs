@@ -1,8 +1,8 @@
 //! The properties, in three groups.
 //!
 //! ```text
-//! what a user sees     exactly_once_output · no_loss · exactly_once_state · restorable · recovers · no_orphans ·
-//!                      savepoint_stands
+//! what a user sees     exactly_once_output · no_loss · exactly_once_state · records_in_order · restorable · recovers ·
+//!                      no_orphans · savepoint_stands
 //! transactions         commit_after_completion · commit_once · finish_after_checkpoint · one_owner
 //! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader · within_limits
 //! ```
@@ -20,6 +20,7 @@ pub mod no_loss;
 pub mod no_orphans;
 pub mod one_leader;
 pub mod one_owner;
+pub mod records_in_order;
 pub mod recovers;
 pub mod restorable;
 pub mod restored_is_newest;
