@@ -8,7 +8,7 @@ use std::sync::Arc;
 use seawall::protocol::CheckpointId;
 use seawall::runtime::explain::explain;
 use seawall::runtime::storage::history::{self, History};
-use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem};
+use seawall::runtime::storage::inspect::{self, Inventory, Listed, Problem, Standing};
 use seawall::runtime::storage::{Location, Storage, layout, manifest, record, savepoint};
 use seawall::runtime::tokio_env::FileSystem;
 use tokio::runtime::Builder;
@@ -17,6 +17,9 @@ use crate::args::{CheckpointCommand, ExplainArgs, InspectArgs};
 use crate::control;
 use crate::error::CliError;
 use crate::report;
+
+/// Times that the checkpoints of a running job are listed until none is deleted meanwhile.
+const LISTINGS_MAX: u32 = 10;
 
 /// What `verify` says of one checkpoint.
 pub(crate) struct Verified {
@@ -65,28 +68,47 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
     }
     let storage = opened(&args.directory).await?;
     let root = storage.root().to_path_buf();
-    let Inventory { checkpoints, .. } = inspect::list(&storage).await?;
-    let unknown = || CliError::UnknownCheckpoint {
-        checkpoint: "at all".into(),
-        path: root.clone(),
-        found: "none yet: the job has completed no checkpoint".into(),
-    };
-    let history = history(&root).await.unwrap_or_default();
     let asked = args.checkpoint.map(CheckpointId);
+    let mut checkpoints = listed(&storage).await?;
+    let history = history(&root).await.unwrap_or_default();
     if let Some(remembered) = asked.and_then(|it| history.get(it))
         && !checkpoints.iter().any(|it| it.checkpoint == remembered.checkpoint)
     {
         report::figures::remembered(&root, &history, remembered, args.json);
         return Ok(ExitCode::SUCCESS);
     }
-    let listed = match args.checkpoint {
-        Some(_) => chosen(args, &root, checkpoints)?.pop(),
-        None => checkpoints.into_iter().rfind(|it| it.is_retained),
+    let shown = if asked.is_some() {
+        chosen(args, &root, checkpoints)?.pop()
+    } else {
+        checkpoints.retain(Listed::is_retained);
+        checkpoints.pop()
     };
-    let checkpoint = listed.ok_or_else(unknown)?.checkpoint;
-    let manifest = manifest::read(&storage, checkpoint).await?;
+    let Listed { checkpoint, manifest, .. } = shown.ok_or_else(|| CliError::UnknownCheckpoint {
+        checkpoint: "at all".into(),
+        path: root.clone(),
+        found: "none yet: the job has completed no checkpoint".into(),
+    })?;
+    let manifest = match manifest {
+        Ok(manifest) => manifest,
+        // The error itself says more than its text.
+        Err(_) => manifest::read(&storage, checkpoint).await?,
+    };
     report::manifest(&root, &manifest, args.json);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is there. A job that runs may delete what is being listed; then the list is made again, as whoever
+/// asks for the newest checkpoint wants one that is there.
+async fn listed(storage: &Storage) -> Result<Vec<Listed>, CliError> {
+    let mut checkpoints = Vec::new();
+    for _ in 0..LISTINGS_MAX {
+        checkpoints = inspect::list(storage).await?.checkpoints;
+        if checkpoints.iter().all(|it| it.standing != Standing::Gone) {
+            break;
+        }
+    }
+    checkpoints.retain(|it| it.standing != Standing::Gone);
+    Ok(checkpoints)
 }
 
 async fn explained(args: &ExplainArgs) -> Result<ExitCode, CliError> {
@@ -122,8 +144,12 @@ async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
     if let Some(storage) = savepoint_at(&args.directory).await? {
         let (manifest, problems) = savepoint::verify(&storage).await?;
         let checkpoint = manifest.checkpoint;
-        let listed = Listed { checkpoint, is_retained: true, manifest: Ok(manifest) };
-        let damage = problems.iter().map(ToString::to_string).collect();
+        // Whoever disposes of a savepoint removes its manifest first.
+        let is_gone = !problems.is_empty() && savepoint_at(&args.directory).await?.is_none();
+        let standing = if is_gone { Standing::Gone } else { Standing::Retained };
+        let listed = Listed { checkpoint, standing, manifest: Ok(manifest) };
+        let counted = problems.iter().filter(|_| listed.is_retained());
+        let damage = counted.map(ToString::to_string).collect();
         return Ok(report::verified(storage.root(), &[Verified { listed, damage }], args.json));
     }
     let storage = opened(&args.directory).await?;
@@ -134,10 +160,14 @@ async fn verify(args: &InspectArgs) -> Result<ExitCode, CliError> {
         Err(error) => return Ok(report::damaged_record(&root, &error.to_string(), args.json)),
     };
     let mut verified = Vec::new();
-    for listed in chosen(args, &root, checkpoints)? {
+    for mut listed in chosen(args, &root, checkpoints)? {
         let problems = inspect::verify(&storage, listed.checkpoint).await?;
+        let is_gone = |it: &Problem| matches!(it, Problem::Orphan(_) | Problem::Gone(_));
+        if listed.is_retained() && problems.iter().any(is_gone) {
+            listed.standing = Standing::Gone;
+        }
         // An orphan is pending or given up: it may be incomplete, and nobody restores it.
-        let counted = problems.iter().filter(|_| listed.is_retained);
+        let counted = problems.iter().filter(|_| listed.is_retained());
         let damage = counted.map(Problem::to_string).collect();
         verified.push(Verified { listed, damage });
     }

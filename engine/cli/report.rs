@@ -18,7 +18,7 @@ use seawall::protocol::record::JobResult;
 use seawall::runtime::control::{Ask, Reply};
 use seawall::runtime::storage::Manifest;
 use seawall::runtime::storage::history::History;
-use seawall::runtime::storage::inspect::{self, Inventory, Listed};
+use seawall::runtime::storage::inspect::{self, GONE, Inventory, Listed, Standing};
 use seawall::runtime::storage::savepoint::Found;
 use serde_json::{Value, json};
 
@@ -317,10 +317,11 @@ pub(crate) fn checkpoints(
     };
     if is_json {
         let one = |it: &Listed| {
-            json!({ "checkpoint": it.checkpoint.0, "retained": it.is_retained, "bytes": it.bytes(),
-                    "new_bytes": it.new_bytes(),
+            let is_gone = it.standing == Standing::Gone;
+            json!({ "checkpoint": it.checkpoint.0, "retained": it.is_retained(), "gone": is_gone,
+                    "bytes": it.bytes(), "new_bytes": it.new_bytes(),
                     "snapshots": it.manifest.as_ref().map_or(0, |it| it.snapshots.len()),
-                    "damage": it.manifest.as_ref().err() })
+                    "damage": it.manifest.as_ref().err().filter(|_| !is_gone) })
         };
         return print_json(&json!({
             "directory": root, "job": status,
@@ -346,10 +347,15 @@ fn list_checkpoints(checkpoints: &[Listed]) {
     let titles = ["checkpoint", "status", "snapshots", "bytes", "of them new", "manifest"];
     let mut table = table(titles);
     for listed in checkpoints {
-        let status = if listed.is_retained { "retained" } else { "orphan" };
-        let (snapshots, manifest) = match &listed.manifest {
-            Ok(manifest) => (manifest.snapshots.len(), "intact".to_owned()),
-            Err(damage) => (0, first_line(damage)),
+        let status = match listed.standing {
+            Standing::Retained => "retained",
+            Standing::Orphan => "orphan",
+            Standing::Gone => "gone",
+        };
+        let (snapshots, manifest) = match (listed.standing, &listed.manifest) {
+            (_, Ok(manifest)) => (manifest.snapshots.len(), "intact".to_owned()),
+            (Standing::Gone, Err(_)) => (0, GONE.to_owned()),
+            (Standing::Retained | Standing::Orphan, Err(damage)) => (0, first_line(damage)),
         };
         table.add_row([
             listed.checkpoint.to_string(),
@@ -418,20 +424,23 @@ pub(crate) fn verified(root: &Path, verified: &[Verified], is_json: bool) -> Exi
     let is_intact = verified.iter().all(|it| it.damage.is_empty());
     if is_json {
         let one = |it: &Verified| {
-            json!({ "checkpoint": it.listed.checkpoint.0, "retained": it.listed.is_retained,
-                    "damage": it.damage })
+            json!({ "checkpoint": it.listed.checkpoint.0, "retained": it.listed.is_retained(),
+                    "gone": it.listed.standing == Standing::Gone, "damage": it.damage })
         };
         let checkpoints: Vec<_> = verified.iter().map(one).collect();
         print_json(&json!({ "directory": root, "intact": is_intact, "checkpoints": checkpoints }));
     } else {
         for Verified { listed, damage } in verified {
             let id = listed.checkpoint;
-            match (listed.is_retained, damage.as_slice()) {
-                (false, _) => to_stdout(&format!("checkpoint {id}: orphan, not part of the job")),
-                (true, []) => {
+            match (listed.standing, damage.as_slice()) {
+                (Standing::Gone, _) => to_stdout(&format!("checkpoint {id}: gone, {GONE}")),
+                (Standing::Orphan, _) => {
+                    to_stdout(&format!("checkpoint {id}: orphan, not part of the job"));
+                }
+                (Standing::Retained, []) => {
                     to_stdout(&format!("checkpoint {id}: intact, {}", HumanBytes(listed.bytes())));
                 }
-                (true, damage) => {
+                (Standing::Retained, damage) => {
                     to_stdout(&format!("checkpoint {id}: damaged"));
                     for it in damage {
                         to_stdout(&indented(it));

@@ -6,8 +6,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use crate::support::{Scratch, newest_checkpoint, wait_until};
 
-const SLOW: &str = "run keyed-count -o records=2000 -o keys=50 -o output=out -o rate=1000 \
+/// Ends when it is told to: its input lasts longer than anybody's patience.
+const SLOW: &str = "run keyed-count -o records=200000 -o keys=50 -o output=out -o rate=1000 \
                     --checkpoint-interval 20ms";
+/// The same job, to its end.
+const FAST: &str = "run keyed-count -o records=200000 -o keys=50 -o output=out";
+
+/// Stops the job, as soon as all of it runs.
+fn stop(scratch: &Scratch, state: &str) {
+    wait_until("the job stops", || scratch.run(&format!("stop {state}")).code == 0);
+}
 
 #[test]
 fn nobody_answers_for_a_job_that_does_not_run() {
@@ -16,7 +24,7 @@ fn nobody_answers_for_a_job_that_does_not_run() {
     let refused = scratch.run("savepoint trigger seawall-data");
     assert_eq!(refused.code, 2);
     insta::assert_snapshot!("no_job_runs", refused.stderr);
-    scratch.finish(SLOW);
+    scratch.finish(FAST);
     for command in ["savepoint trigger", "stop", "cancel", "checkpoint trigger"] {
         let refused = scratch.run(&format!("{command} seawall-data"));
         assert_eq!(refused.code, 2);
@@ -35,6 +43,7 @@ fn the_socket_of_a_killed_process_is_replaced_and_that_of_an_ended_job_removed()
     drop(UnixListener::bind(&socket).unwrap());
     let running = scratch.start(SLOW);
     wait_until("the job answers", || UnixStream::connect(&socket).is_ok());
+    stop(&scratch, "seawall-data");
     assert_eq!(running.wait(&scratch).code, 0);
     assert!(!socket.exists());
 }
@@ -42,7 +51,7 @@ fn the_socket_of_a_killed_process_is_replaced_and_that_of_an_ended_job_removed()
 #[test]
 fn the_checkpoints_of_a_running_job_can_be_listed() {
     let scratch = Scratch::new();
-    let running = scratch.start(SLOW);
+    let mut running = scratch.start(SLOW);
     wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
     let socket = scratch.job_directory().join("control.sock");
     wait_until("the job answers", || UnixStream::connect(&socket).is_ok());
@@ -52,13 +61,13 @@ fn the_checkpoints_of_a_running_job_can_be_listed() {
         assert_eq!(listed.code, 0, "{}", listed.stderr);
         listed.stdout.contains(" triggered: ")
     });
-    assert_eq!(running.wait(&scratch).code, 0);
+    running.goes_on(&scratch);
 }
 
 #[test]
 fn what_cannot_be_understood_is_answered_and_disturbs_nobody() {
     let scratch = Scratch::new();
-    let running = scratch.start(SLOW);
+    let mut running = scratch.start(SLOW);
     wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
     let socket = scratch.job_directory().join("control.sock");
     for nonsense in ["nonsense\n", "{\"ask\":\"dance\"}\n", "{\"ask\":\"stop\",\"drain\":1}\n"] {
@@ -71,7 +80,9 @@ fn what_cannot_be_understood_is_answered_and_disturbs_nobody() {
             "{answer}"
         );
     }
-    assert_eq!(running.wait(&scratch).code, 0);
+    running.goes_on(&scratch);
+    running.kill();
+    scratch.finish(FAST);
     assert_eq!(scratch.output("out").len(), 50);
 }
 
@@ -85,5 +96,6 @@ fn a_job_answers_however_long_the_path_of_its_directory_is() {
         let said = scratch.run(&format!("checkpoint trigger {state}"));
         said.code == 0 || said.stderr.starts_with("error: the job refused")
     });
+    stop(&scratch, &state);
     assert_eq!(running.wait(&scratch).code, 0);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::Scratch;
+use crate::support::{Scratch, newest_checkpoint, wait_until};
 
 fn finished() -> Scratch {
     let scratch = Scratch::new();
@@ -128,6 +128,29 @@ fn a_damaged_snapshot_is_named() {
     assert_eq!(scratch.run("checkpoint verify seawall-data --json").code, 1);
     fs::write(&path, intact).unwrap();
     scratch.finish("checkpoint verify seawall-data");
+}
+
+// Rules: H6
+#[test]
+fn checkpoints_of_a_running_job_are_never_called_damaged() {
+    let scratch = Scratch::new();
+    let mut running = scratch.start(
+        "run keyed-count -o records=100_000_000 -o keys=2000 -o rate=20000 -o output=out --parallelism 4 \
+         --checkpoint-interval 10ms -D execution.checkpointing.num-retained=1 \
+         -D state.backend.type=disk -D execution.checkpointing.incremental=true",
+    );
+    wait_until("a checkpoint is completed", || newest_checkpoint(&scratch) > 0);
+    let before = newest_checkpoint(&scratch);
+    for _ in 0..15 {
+        for command in ["verify", "show", "list"] {
+            let said = scratch.run(&format!("checkpoint {command} seawall-data"));
+            assert_eq!(said.code, 0, "{command}: {}{}", said.stdout, said.stderr);
+            assert!(!said.stdout.contains("damaged"), "{command}: {}", said.stdout);
+        }
+    }
+    assert!(!running.has_ended());
+    wait_until("a newer checkpoint is completed", || newest_checkpoint(&scratch) > before);
+    running.kill();
 }
 
 // Rules: R2

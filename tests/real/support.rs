@@ -122,7 +122,8 @@ impl Scratch {
         paths.remove(0)
     }
 
-    /// Starts the job and kills it when it has completed a checkpoint. Leaves it unfinished.
+    /// Starts the job and kills it when it has completed a checkpoint. Leaves it unfinished: its input must
+    /// be longer than anybody's patience.
     pub(crate) fn leave_unfinished(&self, arguments: &str) {
         let running = self.start(arguments);
         wait_until("a checkpoint is completed", || {
@@ -142,6 +143,13 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Waits until another checkpoint of the only job is completed.
+    pub(crate) fn goes_on(&mut self, scratch: &Scratch) {
+        let before = newest_checkpoint(scratch);
+        wait_until("a newer checkpoint is completed", || newest_checkpoint(scratch) > before);
+        assert!(!self.has_ended(), "it goes on");
     }
 
     /// Sends SIGKILL and waits until nothing of it is left.

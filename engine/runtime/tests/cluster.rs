@@ -216,7 +216,7 @@ async fn a_job_runs_to_its_end_and_its_output_is_complete() {
 
     // What is left behind is in the record, and intact.
     let inventory = inspect::list(&cluster.storage()).await.unwrap();
-    assert!(inventory.checkpoints.iter().all(|it| it.is_retained), "{inventory:?}");
+    assert!(inventory.checkpoints.iter().all(inspect::Listed::is_retained), "{inventory:?}");
     for listed in &inventory.checkpoints {
         let problems = inspect::verify(&cluster.storage(), listed.checkpoint).await.unwrap();
         assert!(problems.is_empty(), "{problems:?}");

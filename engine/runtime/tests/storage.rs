@@ -205,7 +205,7 @@ async fn orphans_are_listed_as_such_and_removed_at_the_next_start() {
 
     let listed = inspect::list(&on_disk(root.path())).await.unwrap();
     let listed: Vec<_> =
-        listed.checkpoints.iter().map(|it| (it.checkpoint.0, it.is_retained)).collect();
+        listed.checkpoints.iter().map(|it| (it.checkpoint.0, it.is_retained())).collect();
     assert_eq!(listed, [(6, false), (7, true), (8, false)]);
 
     let removed = inspect::remove_orphans(&on_disk(root.path()), &record).await;

@@ -269,7 +269,7 @@ pub async fn a_checkpoint_is_written_read_and_deleted(storage: &Storage) {
     let record = store_record(1, &[7]);
     record::replace(storage, &record).await.expect("there is no other");
     let listed = inspect::list(storage).await.expect("readable").checkpoints;
-    let listed: Vec<_> = listed.iter().map(|it| (it.checkpoint.0, it.is_retained)).collect();
+    let listed: Vec<_> = listed.iter().map(|it| (it.checkpoint.0, it.is_retained())).collect();
     assert_eq!(listed, [(7, true), (8, false)]);
     assert_eq!(inspect::remove_orphans(storage, &record).await, [at(storage, "chk-8")]);
     let problems = inspect::verify(storage, id).await.expect("readable");

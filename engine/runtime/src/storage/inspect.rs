@@ -1,6 +1,10 @@
 //! Questions about a directory of checkpoints, and deletion.
 //!
 //! Listings serve people and cleaning only; nothing that a job's state depends on is found by listing (R3).
+//!
+//! The job may run while someone asks, and subsume what is being read. Its record lets go of a checkpoint
+//! before the first of its files goes (H6), so whoever misses a file looks at the record once more: what it
+//! still names is damaged, what it names no more is [`Standing::Gone`].
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,13 +31,29 @@ pub struct Inventory {
 pub struct Listed {
     /// Which.
     pub checkpoint: CheckpointId,
-    /// Whether the record names it. One that it does not name is an orphan: pending, aborted or subsumed.
-    pub is_retained: bool,
+    /// Whether it is part of the job.
+    pub standing: Standing,
     /// Its manifest, or why it cannot be read.
     pub manifest: Result<Manifest, String>,
 }
 
+/// What a checkpoint is to its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The record names it.
+    Retained,
+    /// The record does not name it: it is pending, aborted or subsumed.
+    Orphan,
+    /// The record named it, and let go of it while it was read.
+    Gone,
+}
+
 impl Listed {
+    /// Whether the record names it.
+    pub fn is_retained(&self) -> bool {
+        self.standing == Standing::Retained
+    }
+
     /// Bytes of all that the manifest leads to: what a restore reads.
     pub fn bytes(&self) -> u64 {
         self.manifest.as_ref().map_or(0, |it| it.snapshots.iter().map(full_bytes).sum())
@@ -64,6 +84,8 @@ pub enum Problem {
     File(StorageError),
     /// The store record does not name it.
     Orphan(CheckpointId),
+    /// The store record named it and let go of it while it was read, so that nothing else can be said.
+    Gone(CheckpointId),
 }
 
 impl fmt::Display for Problem {
@@ -75,9 +97,15 @@ impl fmt::Display for Problem {
                 "checkpoint {checkpoint} is an orphan: the store record does not name it\n\
                  hint: a running job deletes orphans when its coordinator starts"
             ),
+            Self::Gone(checkpoint) => {
+                write!(f, "checkpoint {checkpoint} is gone: {GONE}\nhint: look again")
+            }
         }
     }
 }
+
+/// Why a checkpoint that was there is not there any more.
+pub const GONE: &str = "subsumed or deleted while it was read";
 
 /// Lists every checkpoint: those of the record and those that only have a directory.
 ///
@@ -94,17 +122,26 @@ pub async fn list(storage: &Storage) -> Result<Inventory, StorageError> {
     let mut checkpoints = Vec::new();
     for checkpoint in retained.iter().copied().chain(found).collect::<BTreeSet<_>>() {
         let manifest = manifest::read(storage, checkpoint).await;
-        checkpoints.push(Listed {
-            checkpoint,
-            is_retained: retained.contains(&checkpoint),
-            manifest: manifest.map_err(|error| error.to_string()),
-        });
+        let standing = if !retained.contains(&checkpoint) {
+            Standing::Orphan
+        } else if manifest.is_err() && is_let_go(storage, checkpoint).await? {
+            Standing::Gone
+        } else {
+            Standing::Retained
+        };
+        let manifest = manifest.map_err(|error| error.to_string());
+        checkpoints.push(Listed { checkpoint, standing, manifest });
     }
     Ok(Inventory { record, checkpoints })
 }
 
+/// Whether the record names the checkpoint no more. Where there is no record, nobody let go of anything.
+async fn is_let_go(storage: &Storage, checkpoint: CheckpointId) -> Result<bool, StorageError> {
+    Ok(record::read(storage).await?.is_some_and(|it| !it.retained.contains(&checkpoint)))
+}
+
 /// Everything that is wrong with the checkpoint: manifest, every snapshot and every shared file are read
-/// and checked.
+/// and checked. Of one that its job lets go of in the meantime only [`Problem::Gone`] is said.
 ///
 /// # Errors
 /// When the store record cannot be read.
@@ -112,29 +149,32 @@ pub async fn verify(
     storage: &Storage,
     checkpoint: CheckpointId,
 ) -> Result<Vec<Problem>, StorageError> {
-    let mut problems = Vec::new();
     let record = record::read(storage).await?;
-    if !record.is_some_and(|it| it.retained.contains(&checkpoint)) {
-        problems.push(Problem::Orphan(checkpoint));
+    let is_retained = record.is_some_and(|it| it.retained.contains(&checkpoint));
+    let damage = damage(storage, checkpoint).await;
+    if !is_retained {
+        let damage = damage.into_iter().map(Problem::File);
+        return Ok(std::iter::once(Problem::Orphan(checkpoint)).chain(damage).collect());
     }
+    if !damage.is_empty() && is_let_go(storage, checkpoint).await? {
+        return Ok(vec![Problem::Gone(checkpoint)]);
+    }
+    Ok(damage.into_iter().map(Problem::File).collect())
+}
+
+async fn damage(storage: &Storage, checkpoint: CheckpointId) -> Vec<StorageError> {
     let manifest = match manifest::read(storage, checkpoint).await {
         Ok(manifest) => manifest,
-        Err(error) => {
-            problems.push(Problem::File(error));
-            return Ok(problems);
-        }
+        Err(error) => return vec![error],
     };
+    let mut damage = Vec::new();
     for handle in &manifest.snapshots {
-        if let Err(error) = snapshot::read(storage, checkpoint, handle).await {
-            problems.push(Problem::File(error));
-        }
+        damage.extend(snapshot::read(storage, checkpoint, handle).await.err());
     }
     for file in manifest.shared() {
-        if let Err(error) = shared::read(storage, file).await {
-            problems.push(Problem::File(error));
-        }
+        damage.extend(shared::read(storage, file).await.err());
     }
-    Ok(problems)
+    damage
 }
 
 /// Deletes every file of the checkpoint; fine when there is none. The record must not name it (H6).
