@@ -10,8 +10,11 @@
 //! may be lost, and the checkpoint is then given up and every subtask told, in any order, or subsumed by
 //! the next one. Snapshots are durable at once: that an ack waits for its snapshot is the business of
 //! the model [`crate::commit`].
+//!
+//! Three jobs in one search: exactly once; exactly once with a source that finishes, whose end counts as its
+//! barrier from then on; and at least once, where nothing blocks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use seawall_protocol::config::CheckpointMode;
@@ -27,6 +30,8 @@ const SOURCES: [usize; 2] = [0, 1];
 const OPERATORS: [usize; 2] = [2, 3];
 const SINK: usize = 4;
 const NODES: usize = 5;
+/// The source that may finish.
+const FINISHING: usize = 1;
 
 /// From which node to which, and as which of its channels.
 const CHANNELS: [(usize, usize, u32); 6] =
@@ -82,6 +87,7 @@ enum Element {
     Record(u16),
     Barrier(u8),
     CancelMarker(u8),
+    Closed,
 }
 
 /// One subtask and what its driver keeps for it.
@@ -110,11 +116,36 @@ pub struct State {
     /// Checkpoints one of whose triggers was lost, as bits.
     lost: u8,
     lost_triggers: u8,
+    /// Before that, the job is to be chosen.
+    has_begun: bool,
+    /// Whether source 1 may finish in this job, and whether it did.
+    end: End,
+}
+
+/// The jobs that are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Every source goes on, and channels wait for each other.
+    ExactlyOnce,
+    /// So they do, and a source finishes.
+    Ending,
+    /// No channel waits.
+    AtLeastOnce,
+}
+
+/// The end of source 1; the other is its mirror image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    Never,
+    Ahead,
+    Reached,
 }
 
 /// A step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// The search chooses one of its jobs.
+    Begin(Job),
     /// A source emits its next record.
     Emit(usize),
     /// A source gets its next trigger.
@@ -125,11 +156,18 @@ pub enum Action {
     Take(usize),
     /// A subtask learns that a checkpoint was given up.
     TellAborted(usize, u8),
+    /// A source finishes: it closes its channels and takes no part in later checkpoints.
+    Close(usize),
 }
 
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Begin(Job::ExactlyOnce) => f.write_str("a job runs exactly once"),
+            Self::Begin(Job::Ending) => {
+                f.write_str("a job runs exactly once; source/1 is to finish")
+            }
+            Self::Begin(Job::AtLeastOnce) => f.write_str("a job runs at least once"),
             Self::Emit(source) => write!(f, "{} emits a record", name(*source)),
             Self::Trigger(source, n) => {
                 write!(f, "{} is triggered for checkpoint {n}", name(*source))
@@ -144,6 +182,7 @@ impl fmt::Display for Action {
             Self::TellAborted(node, n) => {
                 write!(f, "{} learns that checkpoint {n} was given up", name(*node))
             }
+            Self::Close(source) => write!(f, "{} finishes", name(*source)),
         }
     }
 }
@@ -164,8 +203,29 @@ impl State {
             .all(|((from, _, _), channel)| *from != node || channel.len() < capacity)
     }
 
+    /// A finish counts as the ack that is still owed (N1).
     fn is_completed(&self, checkpoint: u8) -> bool {
-        self.nodes.iter().all(|node| node.acked & (1 << checkpoint) != 0)
+        let counts = |(index, node): (usize, &Node)| {
+            node.acked & (1 << checkpoint) != 0 || self.has_finished(index)
+        };
+        self.nodes.iter().enumerate().all(counts)
+    }
+
+    fn has_finished(&self, node: usize) -> bool {
+        node == FINISHING && self.end == End::Reached
+    }
+
+    fn mode(&self) -> CheckpointMode {
+        self.nodes[SINK].core.plan().mode
+    }
+
+    /// What the sources had emitted before their barriers of the checkpoint, or before their end.
+    fn before(&self, checkpoint: usize) -> u16 {
+        let emitted = |source: usize| {
+            let at_end = self.has_finished(source).then_some(self.nodes[source].seen);
+            self.nodes[source].snapshots[checkpoint].or(at_end).unwrap_or_default()
+        };
+        SOURCES.into_iter().fold(0, |all, source| all | emitted(source))
     }
 
     fn push_on_all(&mut self, node: usize, element: Element) {
@@ -183,6 +243,68 @@ impl State {
 }
 
 impl Alignment {
+    /// What each snapshot holds, and what was before its barriers.
+    fn snapshots<'a>(&'a self, state: &'a State) -> impl Iterator<Item = (u16, u16)> + 'a {
+        (1..=usize::from(self.checkpoints)).flat_map(move |n| {
+            let before = state.before(n);
+            state.nodes.iter().enumerate().filter_map(move |(index, node)| {
+                Some((node.snapshots[n]?, before & self.routed(index)))
+            })
+        })
+    }
+
+    fn begin(&self, job: Job) -> State {
+        // Only the first one loses triggers. The others hold with that too, at four times the states.
+        let (mode, end, lost_triggers) = match job {
+            Job::ExactlyOnce => (CheckpointMode::ExactlyOnce, End::Never, 0),
+            Job::Ending => (CheckpointMode::ExactlyOnce, End::Ahead, self.lost_triggers_max),
+            Job::AtLeastOnce => (CheckpointMode::AtLeastOnce, End::Never, self.lost_triggers_max),
+        };
+        let node = |node: usize| {
+            let (operator, index) = match node {
+                0 | 1 => (0, node),
+                2 | 3 => (1, node - 2),
+                _ => (2, 0),
+            };
+            let subtask = SubtaskId::new(operator, u32::try_from(index).expect("two subtasks"));
+            let plan = Plan {
+                attempt: AttemptId { subtask, attempt: Attempt(1) },
+                channels: if node < 2 { 0 } else { 2 },
+                pointwise: BTreeSet::new(),
+                has_callbacks: false,
+                has_sink: false,
+                mode,
+                restored: None,
+                restored_transactions: BTreeSet::new(),
+                is_restored_at_end: false,
+                finishes_together: false,
+                is_stopping: false,
+            };
+            Node {
+                core: Subtask::new(plan),
+                blocked: 0,
+                seen: 0,
+                snapshots: vec![None; usize::from(self.checkpoints) + 1],
+                acked: 0,
+                told: 0,
+            }
+        };
+        let mut state = State {
+            nodes: (0..NODES).map(node).collect(),
+            channels: vec![VecDeque::new(); CHANNELS.len()],
+            emitted: [0; 2],
+            next_trigger: [1; 2],
+            lost: 0,
+            lost_triggers,
+            has_begun: true,
+            end,
+        };
+        for node in 0..NODES {
+            self.feed(&mut state, node, Input::Start);
+        }
+        state
+    }
+
     fn feed(&self, state: &mut State, node: usize, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(mut input) = inputs.pop_front() {
@@ -247,52 +369,17 @@ impl Model for Alignment {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let node = |node: usize| {
-            let (operator, index) = match node {
-                0 | 1 => (0, node),
-                2 | 3 => (1, node - 2),
-                _ => (2, 0),
-            };
-            let subtask = SubtaskId::new(operator, u32::try_from(index).expect("two subtasks"));
-            let plan = Plan {
-                attempt: AttemptId { subtask, attempt: Attempt(1) },
-                channels: if node < 2 { 0 } else { 2 },
-                pointwise: std::collections::BTreeSet::new(),
-                has_callbacks: false,
-                has_sink: false,
-                mode: CheckpointMode::ExactlyOnce,
-                restored: None,
-                restored_transactions: std::collections::BTreeSet::new(),
-                is_restored_at_end: false,
-                finishes_together: false,
-                is_stopping: false,
-            };
-            Node {
-                core: Subtask::new(plan),
-                blocked: 0,
-                seen: 0,
-                snapshots: vec![None; usize::from(self.checkpoints) + 1],
-                acked: 0,
-                told: 0,
-            }
-        };
-        let mut state = State {
-            nodes: (0..NODES).map(node).collect(),
-            channels: vec![VecDeque::new(); CHANNELS.len()],
-            emitted: [0; 2],
-            next_trigger: [1; 2],
-            lost: 0,
-            lost_triggers: 0,
-        };
-        for node in 0..NODES {
-            self.feed(&mut state, node, Input::Start);
-        }
-        vec![state]
+        vec![State { has_begun: false, ..self.begin(Job::ExactlyOnce) }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if !state.has_begun {
+            let jobs = [Job::ExactlyOnce, Job::Ending, Job::AtLeastOnce];
+            actions.extend(jobs.map(Action::Begin));
+            return;
+        }
         for source in SOURCES {
-            if !state.has_room(source, self.channel_capacity) {
+            if !state.has_room(source, self.channel_capacity) || state.has_finished(source) {
                 continue;
             }
             if state.emitted[source] < self.records_per_source {
@@ -321,11 +408,18 @@ impl Model for Alignment {
                 }
             }
         }
+        if state.end == End::Ahead
+            && state.emitted[FINISHING] == self.records_per_source
+            && state.has_room(FINISHING, self.channel_capacity)
+        {
+            actions.push(Action::Close(FINISHING));
+        }
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
+            Action::Begin(job) => state = self.begin(job),
             Action::Emit(source) => {
                 let emitted = state.emitted[source];
                 let record = self.record(source, emitted);
@@ -368,11 +462,16 @@ impl Model for Alignment {
                         let checkpoint = CheckpointId(checkpoint.into());
                         self.feed(&mut state, to, Input::CancelMarker { channel, checkpoint });
                     }
+                    Element::Closed => self.feed(&mut state, to, Input::Closed { channel }),
                 }
             }
             Action::TellAborted(node, checkpoint) => {
                 state.nodes[node].told |= 1 << checkpoint;
                 self.feed(&mut state, node, Input::Aborted(CheckpointId(checkpoint.into())));
+            }
+            Action::Close(source) => {
+                state.end = End::Reached;
+                state.push_on_all(source, Element::Closed);
             }
         }
         Some(state)
@@ -386,20 +485,28 @@ impl Model for Alignment {
         vec![
             // T3, T4: a snapshot holds what the sources had emitted before their barriers, no more, no less.
             Property::always("exactly-once-state", |model: &Self, state: &State| {
-                (1..=usize::from(model.checkpoints)).all(|n| {
-                    let before = SOURCES.iter().filter_map(|it| state.nodes[*it].snapshots[n]);
-                    let before = before.fold(0, |all, records| all | records);
-                    state.nodes.iter().enumerate().all(|(index, node)| {
-                        node.snapshots[n].is_none_or(|it| it == before & model.routed(index))
-                    })
-                })
+                state.mode() != CheckpointMode::ExactlyOnce
+                    || model.snapshots(state).all(|(held, before)| held == before)
+            }),
+            // D1, D5: no snapshot misses any of it, even where it may hold more.
+            Property::always("nothing-is-lost", |model: &Self, state: &State| {
+                model.snapshots(state).all(|(held, before)| held & before == before)
             }),
             // C2, T4: a subtask cuts only when all its inputs did.
             Property::always("barriers-in-order", |model: &Self, state: &State| {
-                (1..=usize::from(model.checkpoints)).all(|n| {
-                    let has = |node: usize| state.nodes[node].snapshots[n].is_some();
-                    CHANNELS.iter().all(|(from, to, _)| !has(*to) || has(*from))
-                })
+                let mut numbers = 1..=usize::from(model.checkpoints);
+                state.mode() != CheckpointMode::ExactlyOnce
+                    || numbers.all(|n| {
+                        let has = |node: usize| state.nodes[node].snapshots[n].is_some();
+                        CHANNELS.iter().all(|(from, to, _)| {
+                            !has(*to) || has(*from) || state.has_finished(*from)
+                        })
+                    })
+            }),
+            // D1: at least once waits for nothing.
+            Property::always("nothing-blocks", |_: &Self, state: &State| {
+                state.mode() != CheckpointMode::AtLeastOnce
+                    || state.nodes.iter().all(|node| node.blocked == 0)
             }),
             // T11, T15: everything arrives, nothing stays blocked, what was triggered completes.
             Property::eventually("recovers", |model: &Self, state: &State| {
@@ -430,6 +537,16 @@ impl Model for Alignment {
                 state.is_completed(2)
                     && !state.is_completed(1)
                     && state.nodes.iter().all(|node| node.told == 0)
+            }),
+            // C3, N1: it completes without the source that finished.
+            Property::sometimes("an end counts as a barrier", |_: &Self, state: &State| {
+                state.has_finished(FINISHING)
+                    && state.nodes[FINISHING].snapshots[1].is_none()
+                    && state.is_completed(1)
+            }),
+            Property::sometimes("a record counts twice", |model: &Self, state: &State| {
+                state.mode() == CheckpointMode::AtLeastOnce
+                    && model.snapshots(state).any(|(held, before)| held != before)
             }),
         ]
     }

@@ -307,7 +307,11 @@ fn perform(state: &mut State) {
             assert!(state.leader.writing.is_none(), "one record write at a time");
             state.leader.writing = Some((write, record));
         }
-        coordinator::Effect::WriteManifest { checkpoint, .. } => {
+        coordinator::Effect::WriteManifest { checkpoint, finished, .. } => {
+            let goes_on = |it: &Running| finished.contains(&it.attempt.subtask);
+            if state.processes.iter().filter_map(|it| it.subtask.as_ref()).any(goes_on) {
+                violated(state, "held-once");
+            }
             state.leader.writing_manifests.insert(checkpoint);
         }
         coordinator::Effect::DeleteShared(_) | coordinator::Effect::SweepShared { .. } => {
@@ -755,6 +759,10 @@ impl Model for Checkpoint {
             }),
             Property::always("restored-is-newest", |_: &Self, state: &State| {
                 !state.ghost.violated.contains("restored-is-newest")
+            }),
+            // N1, N2, N6: a checkpoint holds nothing of a subtask only if the subtask has finished.
+            Property::always("held-once", |_: &Self, state: &State| {
+                !state.ghost.violated.contains("held-once")
             }),
             // T7, G2: what the record names is whole.
             Property::always("restorable", |_: &Self, state: &State| {

@@ -21,7 +21,7 @@ use std::fmt;
 use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask};
-use seawall_protocol::tamper::Tamper;
+use seawall_protocol::tamper::{DataStep, Tamper};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use stateright::{Model, Property};
 
@@ -213,8 +213,11 @@ impl Commit {
         state.processes = (0..self.subtasks)
             .map(|at| {
                 let snapshot = state.snapshots.get(&(state.completed, at)).cloned();
-                let snapshot =
+                let mut snapshot =
                     snapshot.unwrap_or(Snapshot { position: 0, transactions: BTreeMap::new() });
+                if self.tamper.skips(DataStep::RestoreTransactions) {
+                    snapshot.transactions.clear();
+                }
                 let index = u32::try_from(at).expect("two subtasks");
                 let plan = Plan {
                     attempt: AttemptId {
@@ -314,7 +317,10 @@ impl Commit {
                 }
             }
             Effect::Snapshot(Barrier { checkpoint, .. }) => {
-                let (position, transactions) = (process.position, process.transactions.clone());
+                let transactions = process.transactions.clone();
+                let is_ahead = self.tamper.skips(DataStep::MovePosition);
+                let position =
+                    (process.position + u8::from(is_ahead)).min(self.records_per_subtask);
                 process.writing.insert(checkpoint, Snapshot { position, transactions });
             }
             Effect::Commit(checkpoint) => {
@@ -551,6 +557,9 @@ impl Model for Commit {
             Action::NotifyAborted(at) => {
                 let newest = *state.aborted.last()?;
                 state.processes[at].aborted = newest;
+                if self.tamper.skips(DataStep::KeepGivenUp) {
+                    state.outputs[at].prepared.remove(&newest);
+                }
                 self.feed(&mut state, at, Input::Aborted(newest));
             }
             Action::Crash(applied) => {

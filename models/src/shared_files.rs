@@ -29,7 +29,7 @@ use seawall_protocol::message::{Deployment, Order, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, StoreRecord};
 use seawall_protocol::shared_files::{RetainedFiles, SharedFile, SharedFileId};
 use seawall_protocol::subtask::{self, Subtask};
-use seawall_protocol::tamper::Tamper;
+use seawall_protocol::tamper::{DataStep, Tamper};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use stateright::{Model, Property};
 
@@ -110,6 +110,8 @@ pub struct State {
     disk: Disk,
     nodes: Vec<Node>,
     faults: u8,
+    /// Checkpoints that the durable record ever held.
+    completed: BTreeSet<CheckpointId>,
     /// The newest checkpoint that referred to each file, of those that this leader was told of.
     uses: BTreeMap<SharedFileId, CheckpointId>,
     /// A file was written under a name that another one had.
@@ -434,7 +436,21 @@ fn next_ack(state: &mut State, index: usize) -> Option<ToCoordinator> {
     Some(ToCoordinator::Ack { attempt, checkpoint, snapshot })
 }
 
+/// Takes what the registry would refuse out of its sight.
+fn hide_what_is_gone(disk: &Disk, ack: &mut ToCoordinator) {
+    if let ToCoordinator::Ack { snapshot, .. } = ack {
+        for file in &mut snapshot.shared {
+            file.is_own |= !disk.files.contains(&file.id);
+        }
+    }
+}
+
 impl State {
+    fn replace_record(&mut self, record: StoreRecord) {
+        self.completed.extend(record.retained.iter().copied());
+        self.disk.record = record;
+    }
+
     fn lowest(&self) -> CheckpointId {
         self.disk.record.retained.first().copied().unwrap_or_default()
     }
@@ -468,6 +484,7 @@ impl Model for SharedFilesModel {
             },
             nodes: Vec::new(),
             faults: 0,
+            completed: BTreeSet::new(),
             uses: BTreeMap::new(),
             is_overwritten: false,
             is_refused: false,
@@ -528,13 +545,14 @@ impl Model for SharedFilesModel {
             }
             Action::Persisted => {
                 let (write, record) = state.outstanding.take()?;
-                state.disk.record = record;
+                state.replace_record(record);
                 self.feed(&mut state, Input::RecordPersisted(write));
             }
             Action::Crash(is_applied) => {
                 state.faults += 1;
                 if is_applied {
-                    state.disk.record = state.outstanding.take()?.1;
+                    let (_, record) = state.outstanding.take()?;
+                    state.replace_record(record);
                 }
                 self.lead(&mut state);
             }
@@ -546,7 +564,10 @@ impl Model for SharedFilesModel {
                 self.on_durable(&mut state, index, checkpoint);
             }
             Action::Ack(index) => {
-                let ack = next_ack(&mut state, index)?;
+                let mut ack = next_ack(&mut state, index)?;
+                if self.tamper.skips(DataStep::CheckReferences) {
+                    hide_what_is_gone(&state.disk, &mut ack);
+                }
                 self.tell(&mut state, ack);
             }
         }
@@ -569,13 +590,22 @@ impl Model for SharedFilesModel {
                     })
                 })
             }),
-            // T8: at rest, what this leader was told of and no checkpoint can use is gone.
+            // I6: what the next snapshot refers to was completed.
+            Property::always("builds-on-confirmed", |_: &Self, state: &State| {
+                let newest = state.nodes.iter().filter_map(|it| it.confirmed.last());
+                newest.map(|it| it.id.checkpoint).all(|it| state.completed.contains(&it))
+            }),
+            // T8, G5: at rest, what this leader was told of and no checkpoint can use is gone, and so are the
+            // manifests of all that were given up or dropped.
             Property::always("no-orphans", |_: &Self, state: &State| {
                 let files = &state.disk.files;
                 let is_used = |id: &SharedFileId| {
                     state.uses.get(id).is_none_or(|used| *used >= state.lowest())
                 };
-                !state.is_quiet() || files.iter().all(is_used)
+                let mut manifests = state.disk.manifests.keys();
+                !state.is_quiet()
+                    || (files.iter().all(is_used)
+                        && manifests.all(|it| state.disk.record.retained.contains(it)))
             }),
             // I9: a name is written once.
             Property::always("names-are-used-once", |_: &Self, state: &State| {

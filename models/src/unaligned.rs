@@ -482,7 +482,8 @@ impl Unaligned {
             return;
         };
         port.outlet[at] = Element::Barrier(barrier);
-        if state.job.way.is_pointwise(source) {
+        let is_aligned = !self.tamper.skips(DataStep::AlignPointwise);
+        if is_aligned && state.job.way.is_pointwise(source) {
             return;
         }
         let overtaken = records(port.outlet.iter().take(at));
@@ -744,6 +745,13 @@ impl Model for Unaligned {
                         Element::Barrier(barrier) => !state.is_awaited(small(barrier.checkpoint)),
                         Element::Record(_) | Element::CancelMarker(_) => true,
                     }))
+            }),
+            // E7: nothing of a pointwise channel is ever in a snapshot.
+            Property::always("pointwise-is-aligned", |_: &Self, state: &State| {
+                let snapshots = state.nodes.iter().flat_map(|it| it.snapshots.values());
+                let holds = |it: &Snapshot, source: usize| !it.in_flight[source].is_empty();
+                let mut held = snapshots.flat_map(|it| SOURCES.map(|source| (it, source)));
+                !held.any(|(it, source)| state.job.way.is_pointwise(source) && holds(it, source))
             }),
             // E9: once the time is over, nothing waits for a record any more.
             Property::always("time-ends-the-wait", |_: &Self, state: &State| {

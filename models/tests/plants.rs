@@ -25,6 +25,7 @@ fn a_path_reads_as_a_story() {
     assert_eq!(
         steps,
         [
+            "a job runs exactly once",
             "source/0 is triggered for checkpoint 1",
             "source/1 is triggered for checkpoint 1",
             "operator/0 takes the next element from source/0",

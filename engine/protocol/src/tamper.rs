@@ -62,7 +62,7 @@ pub trait Tamper: Send + Sync {
     }
 }
 
-/// What a driver does with in-flight data without asking a core.
+/// What a driver does without asking a core: with in-flight data, transactions, positions, files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataStep {
     /// Records that a barrier went ahead of in the output are added to the snapshot (E2).
@@ -75,6 +75,17 @@ pub enum DataStep {
     ReplayFirst,
     /// The restored records of a channel are put back in their order (E6).
     ReplayInOrder,
+    /// On a pointwise edge a barrier that overtakes keeps its place (E7). Only the model asks, as of all below.
+    AlignPointwise,
+    /// What was pre-committed for a checkpoint that was given up stays (K7, H4). The engine has no way to
+    /// remove it.
+    KeepGivenUp,
+    /// What a snapshot holds as pre-committed is given to the new attempt to be committed (K4).
+    RestoreTransactions,
+    /// The position in a snapshot moves with the records that the rest of it holds (J1).
+    MovePosition,
+    /// References of an ack to files that are gone are looked at (I4).
+    CheckReferences,
 }
 
 /// Changes nothing.

@@ -1,5 +1,6 @@
 //! Planted bugs of barriers: alignment, forwarding, order.
 
+use seawall_protocol::config::CheckpointMode;
 use seawall_protocol::event::Event;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::subtask::{Effect, Input, Plan};
@@ -63,6 +64,61 @@ pub(super) const PLANTS: &[Plant] = &[
         in_simulator: true,
         tamper: || Box::new(BarrierIsRepeated),
     },
+    Plant {
+        name: "last-channel-stays-blocked",
+        about: "the channel that delivers the last barrier is blocked like the others, and nobody unblocks it",
+        bug: "none known: that the last barrier blocks nothing, turned off",
+        rules: &["C2", "C9"],
+        violates: "recovers",
+        model: Some("alignment"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(LastChannelStaysBlocked),
+    },
+    Plant {
+        name: "given-up-barrier-starts-again",
+        about: "a barrier that comes after its checkpoint was given up starts an alignment",
+        bug: "FLINK-5285: aborted checkpoints were started again by what was still in the channels",
+        rules: &["C6", "F4", "G8"],
+        violates: "recovers",
+        model: Some("alignment"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(GivenUpBarrierStartsAgain),
+    },
+    Plant {
+        name: "abort-is-told-to-nobody",
+        about: "no subtask hears that a checkpoint was given up",
+        bug: "none known: that subtasks hear of an abort, turned off",
+        rules: &["G5"],
+        violates: "recovers",
+        model: Some("alignment"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(AbortIsToldToNobody),
+    },
+    Plant {
+        name: "at-least-once-blocks",
+        about: "a channel that delivered its barrier is blocked at least once as well, and nobody unblocks it",
+        bug: "none known: that at least once waits for nothing, turned off",
+        rules: &["D1"],
+        violates: "recovers",
+        model: Some("alignment"),
+        model_property: "nothing-blocks",
+        in_simulator: false,
+        tamper: || Box::new(AtLeastOnceBlocks),
+    },
+    Plant {
+        name: "count-is-one-short",
+        about: "at least once, the first barrier takes the snapshot, so records before the last one are in none",
+        bug: "FLINK-2519 and FLINK-1775, the other way round: the count of awaited channels is wrong",
+        rules: &["D1", "D5"],
+        violates: "exactly-once-state",
+        model: Some("alignment"),
+        model_property: "nothing-is-lost",
+        in_simulator: false,
+        tamper: || Box::new(CountIsOneShort),
+    },
 ];
 
 struct RecordsPassTheBarrier;
@@ -116,6 +172,67 @@ impl Tamper for BarrierIsRepeated {
             effects.push(Effect::ForwardBarrier(Barrier::aligned(checkpoint)));
             let attempt = plan.attempt;
             effects.push(Effect::Note(Event::BarrierForwarded { attempt, checkpoint }));
+        }
+    }
+}
+
+struct LastChannelStaysBlocked;
+impl Tamper for LastChannelStaysBlocked {
+    fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        if let Input::Barrier { channel, .. } = input
+            && plan.mode == CheckpointMode::ExactlyOnce
+            && effects.iter().any(|effect| matches!(effect, Effect::Snapshot(_)))
+        {
+            effects.push(Effect::Block(*channel));
+        }
+    }
+}
+
+/// Whether the core passed the barrier over.
+fn is_ignored(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Note(Event::BarrierIgnored { .. })))
+}
+
+struct GivenUpBarrierStartsAgain;
+impl Tamper for GivenUpBarrierStartsAgain {
+    fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        let Input::Barrier { channel, barrier } = input else { return };
+        let is_given_up = effects.contains(&Effect::ForwardCancelMarker(barrier.checkpoint));
+        let is_blocking = plan.mode == CheckpointMode::ExactlyOnce;
+        if is_blocking && is_given_up && is_ignored(effects) {
+            *effects = vec![Effect::Block(*channel)];
+        }
+    }
+}
+
+struct AbortIsToldToNobody;
+impl Tamper for AbortIsToldToNobody {
+    fn admits_to_subtask(&self, _: &Plan, input: &mut Input) -> bool {
+        !matches!(input, Input::Aborted(_))
+    }
+}
+
+struct AtLeastOnceBlocks;
+impl Tamper for AtLeastOnceBlocks {
+    fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        if let Input::Barrier { channel, .. } = input
+            && plan.mode == CheckpointMode::AtLeastOnce
+        {
+            effects.push(Effect::Block(*channel));
+        }
+    }
+}
+
+struct CountIsOneShort;
+impl Tamper for CountIsOneShort {
+    fn after_subtask(&self, plan: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        let Input::Barrier { barrier, .. } = input else { return };
+        let is_counting = plan.mode == CheckpointMode::AtLeastOnce && !is_ignored(effects);
+        let is_last = effects.iter().any(|effect| matches!(effect, Effect::Snapshot(_)));
+        if is_counting && is_last {
+            effects.retain(|effect| !matches!(effect, Effect::Snapshot(_)));
+        } else if is_counting {
+            effects.push(Effect::Snapshot(*barrier));
         }
     }
 }

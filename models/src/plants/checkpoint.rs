@@ -5,7 +5,7 @@ use seawall_protocol::event::Event;
 use seawall_protocol::message;
 use seawall_protocol::tamper::Tamper;
 use seawall_protocol::worker;
-use seawall_protocol::{CheckpointId, FencingToken};
+use seawall_protocol::{Attempt, CheckpointId, FencingToken, OperatorId, SubtaskId};
 
 use super::Plant;
 
@@ -110,6 +110,28 @@ pub(super) const PLANTS: &[Plant] = &[
         tamper: || Box::new(CollectedWhilePending),
     },
     Plant {
+        name: "attempt-is-not-reserved",
+        about: "an attempt is deployed although the record does not hold its number, so another may have the same",
+        bug: "Hazelcast Jet da85e2b13f, in its shape: two causes started the same execution twice",
+        rules: &["A4"],
+        violates: "one-owner",
+        model: Some("checkpoint"),
+        model_property: "one-owner",
+        in_simulator: false,
+        tamper: || Box::new(AttemptIsNotReserved),
+    },
+    Plant {
+        name: "one-source-is-not-triggered",
+        about: "no barrier is injected at the second source subtask",
+        bug: "Hazelcast Jet #1435: a member that missed the trigger never sent its barrier",
+        rules: &["B11"],
+        violates: "recovers",
+        model: Some("checkpoint"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(OneSourceIsNotTriggered),
+    },
+    Plant {
         name: "worker-outlives-its-leader",
         about: "a worker that lost its coordinator does not stop its subtasks",
         bug: "FLINK-34007: components of a lost leadership lived on and blocked the next one",
@@ -132,6 +154,29 @@ pub(super) const PLANTS: &[Plant] = &[
         tamper: || Box::new(OneAckForTheWholeSlot),
     },
 ];
+
+struct AttemptIsNotReserved;
+impl Tamper for AttemptIsNotReserved {
+    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
+        for effect in effects {
+            if let Order::Persist { record, .. } = effect {
+                record.attempt = Attempt(record.attempt.0.saturating_sub(1));
+            }
+        }
+    }
+}
+
+struct OneSourceIsNotTriggered;
+impl Tamper for OneSourceIsNotTriggered {
+    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
+        let is_second = |it: &SubtaskId| it.operator == OperatorId(0) && it.index == 1;
+        effects.retain(|effect| {
+            let Order::Send { message, .. } = effect else { return true };
+            let message::Order::Trigger { subtasks, .. } = &message.order else { return true };
+            !subtasks.iter().any(is_second)
+        });
+    }
+}
 
 struct RestartWithoutState;
 impl Tamper for RestartWithoutState {

@@ -7,7 +7,7 @@
 //!
 //! Bugs of connectors, storage and transport are outside the reach of this hook.
 
-use seawall_protocol::tamper::Tamper;
+use seawall_protocol::tamper::{DataStep, Tamper};
 
 mod alignment;
 mod callbacks;
@@ -36,8 +36,9 @@ pub struct Plant {
     pub model: Option<&'static str>,
     /// The property the model states it as: most often the same name.
     pub model_property: &'static str,
-    /// Whether it can show in the whole engine. The others are made harmless by its driver: it sends no ack
-    /// without the handle of a durable snapshot.
+    /// Whether it is sought in the whole engine too. The others are made harmless by its driver, which sends
+    /// no ack without the handle of a durable snapshot, or sit where the engine has no hook, or their rule
+    /// has another plant there.
     pub in_simulator: bool,
     /// Makes the hook.
     pub tamper: fn() -> Box<dyn Tamper>,
@@ -46,6 +47,15 @@ pub struct Plant {
 impl std::fmt::Debug for Plant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The driver leaves a step out.
+struct Skips(DataStep);
+
+impl Tamper for Skips {
+    fn skips(&self, step: DataStep) -> bool {
+        step == self.0
     }
 }
 

@@ -4,10 +4,11 @@ use seawall_protocol::coordinator::{self, Effect as Order};
 use seawall_protocol::event::{AckAnswer, Event};
 use seawall_protocol::message::ToCoordinator;
 use seawall_protocol::shared_files::SharedFileId;
-use seawall_protocol::tamper::Tamper;
+use seawall_protocol::subtask::{Effect, Input, Plan};
+use seawall_protocol::tamper::{DataStep, Tamper};
 use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
 
-use super::Plant;
+use super::{Plant, Skips};
 
 pub(super) const PLANTS: &[Plant] = &[
     Plant {
@@ -87,7 +88,68 @@ pub(super) const PLANTS: &[Plant] = &[
         in_simulator: false,
         tamper: || Box::new(NamesStartOver),
     },
+    Plant {
+        name: "references-are-not-checked",
+        about: "an ack counts although it refers to files that have been deleted meanwhile",
+        bug: "SPARK-55892: a snapshot that came late referred to what clean-up had removed",
+        rules: &["I4"],
+        violates: "restorable",
+        model: Some("shared-files"),
+        model_property: "restorable",
+        in_simulator: false,
+        tamper: || Box::new(Skips(DataStep::CheckReferences)),
+    },
+    Plant {
+        name: "acked-counts-as-confirmed",
+        about: "the next snapshot builds on the last one that was acked, whatever became of its checkpoint",
+        bug: "FLINK-24611: files of checkpoints that were never confirmed were built upon",
+        rules: &["I6"],
+        violates: "exactly-once-state",
+        model: Some("shared-files"),
+        model_property: "builds-on-confirmed",
+        // The files are kept for it (I1) and looked at (I4), so alone it does no harm.
+        in_simulator: false,
+        tamper: || Box::new(AckedCountsAsConfirmed),
+    },
+    Plant {
+        name: "given-up-files-stay",
+        about: "an abort leaves what was written for its checkpoint",
+        bug: "FLINK-5063 and FLINK-30461: what was written for a checkpoint that failed had no owner",
+        rules: &["G5", "G1"],
+        violates: "no-orphans",
+        model: Some("shared-files"),
+        model_property: "no-orphans",
+        in_simulator: false,
+        tamper: || Box::new(GivenUpFilesStay),
+    },
 ];
+
+struct AckedCountsAsConfirmed;
+impl Tamper for AckedCountsAsConfirmed {
+    fn after_subtask(&self, _: &Plan, _: &Input, effects: &mut Vec<Effect>) {
+        let acked: Vec<_> = effects
+            .iter()
+            .filter_map(|effect| if let Effect::Ack(it) = effect { Some(*it) } else { None })
+            .collect();
+        effects.extend(acked.into_iter().map(Effect::Confirm));
+    }
+}
+
+struct GivenUpFilesStay;
+impl Tamper for GivenUpFilesStay {
+    fn after_coordinator(&self, _: &coordinator::Input, effects: &mut Vec<Order>) {
+        let given_up = effects.iter().filter_map(|effect| {
+            let Order::Note(Event::CheckpointAborted { checkpoint, .. }) = effect else {
+                return None;
+            };
+            Some(*checkpoint)
+        });
+        let given_up: Vec<_> = given_up.collect();
+        effects.retain(
+            |effect| !matches!(effect, Order::DeleteCheckpoint(it) if given_up.contains(it)),
+        );
+    }
+}
 
 struct NamesStartOver;
 impl Tamper for NamesStartOver {

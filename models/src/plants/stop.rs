@@ -64,6 +64,28 @@ pub(super) const PLANTS: &[Plant] = &[
         in_simulator: true,
         tamper: || Box::new(FailedExportCountsAsExported),
     },
+    Plant {
+        name: "stop-that-failed-keeps-its-pause",
+        about: "a source that paused for a stop reads no further when the stop is given up",
+        bug: "FLINK-15152: what had been halted for a stop with savepoint was not started again after it failed",
+        rules: &["G7", "N7"],
+        violates: "recovers",
+        model: Some("stop"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(StopThatFailedKeepsItsPause),
+    },
+    Plant {
+        name: "newest-transaction-goes-first",
+        about: "a completion commits its own transaction before the older ones that are due with it",
+        bug: "Iceberg #10526: what an aborted checkpoint had prepared was committed with the next, in the wrong order",
+        rules: &["A3", "K2"],
+        violates: "exactly-once-output",
+        model: Some("stop"),
+        model_property: "exactly-once-output",
+        in_simulator: false,
+        tamper: || Box::new(NewestTransactionGoesFirst),
+    },
 ];
 
 struct SavepointIsHandedOutUncovered;
@@ -126,5 +148,27 @@ impl Tamper for FailedExportCountsAsExported {
             *input = coordinator::Input::SavepointExported(checkpoint);
         }
         true
+    }
+}
+
+struct StopThatFailedKeepsItsPause;
+
+impl Tamper for StopThatFailedKeepsItsPause {
+    fn after_subtask(&self, _: &Plan, _: &Input, effects: &mut Vec<Effect>) {
+        effects.retain(|it| *it != Effect::Resume);
+    }
+}
+
+struct NewestTransactionGoesFirst;
+
+impl Tamper for NewestTransactionGoesFirst {
+    fn after_subtask(&self, _: &Plan, input: &Input, effects: &mut Vec<Effect>) {
+        let Input::Completed { checkpoint, .. } = *input else { return };
+        let first = effects.iter().position(|it| matches!(it, Effect::Commit(_)));
+        if let Some(first) = first
+            && effects[first] != Effect::Commit(checkpoint)
+        {
+            effects.insert(first, Effect::Commit(checkpoint));
+        }
     }
 }

@@ -6,7 +6,7 @@ use seawall_protocol::event::Event;
 use seawall_protocol::subtask::{Effect, Input, Plan};
 use seawall_protocol::tamper::{DataStep, Tamper};
 
-use super::Plant;
+use super::{Plant, Skips};
 
 pub(super) const PLANTS: &[Plant] = &[
     Plant {
@@ -141,6 +141,39 @@ pub(super) const PLANTS: &[Plant] = &[
         in_simulator: true,
         tamper: || Box::new(AlignmentHasNoEnd),
     },
+    Plant {
+        name: "barrier-leaves-ahead-of-its-turn",
+        about: "a barrier that is to wait goes ahead of what is queued in the output, and nothing is captured",
+        bug: "none known: that a barrier keeps its place in a channel, turned off",
+        rules: &["A6"],
+        violates: "exactly-once-state",
+        model: Some("unaligned"),
+        model_property: "exactly-once-state",
+        in_simulator: false,
+        tamper: || Box::new(BarrierLeavesAheadOfItsTurn),
+    },
+    Plant {
+        name: "pointwise-barrier-overtakes",
+        about: "a barrier goes ahead of records on a pointwise edge, whose in-flight data has no key to be dealt by",
+        bug: "none known: that pointwise edges are aligned, turned off",
+        rules: &["E7"],
+        violates: "exactly-once-state",
+        model: Some("unaligned"),
+        model_property: "pointwise-is-aligned",
+        in_simulator: false,
+        tamper: || Box::new(Skips(DataStep::AlignPointwise)),
+    },
+    Plant {
+        name: "snapshot-before-its-barrier",
+        about: "the snapshot is taken before the barrier leaves, so it misses what the barrier goes ahead of",
+        bug: "none known: that the barrier leaves first, turned off",
+        rules: &["F2"],
+        violates: "durable-before-ack",
+        model: Some("unaligned"),
+        model_property: "acks-what-is-whole",
+        in_simulator: false,
+        tamper: || Box::new(SnapshotBeforeItsBarrier),
+    },
 ];
 
 struct AnnouncementGoesUnheard;
@@ -208,10 +241,29 @@ impl Tamper for AlignmentHasNoEnd {
     }
 }
 
-/// The driver leaves a step out.
-struct Skips(DataStep);
-impl Tamper for Skips {
+struct BarrierLeavesAheadOfItsTurn;
+impl Tamper for BarrierLeavesAheadOfItsTurn {
+    fn after_subtask(&self, plan: &Plan, _: &Input, effects: &mut Vec<Effect>) {
+        for effect in effects {
+            if let Effect::ForwardBarrier(barrier) = effect
+                && matches!(barrier.alignment, Alignment::AlignedFor(_))
+                && plan.channels == 0
+            {
+                barrier.alignment = Alignment::Unaligned;
+            }
+        }
+    }
     fn skips(&self, step: DataStep) -> bool {
-        step == self.0
+        step == DataStep::CaptureOutput
+    }
+}
+
+struct SnapshotBeforeItsBarrier;
+impl Tamper for SnapshotBeforeItsBarrier {
+    fn after_subtask(&self, _: &Plan, _: &Input, effects: &mut Vec<Effect>) {
+        if let Some(at) = effects.iter().position(|it| matches!(it, Effect::ForwardBarrier(_))) {
+            let late = effects.remove(at);
+            effects.push(late);
+        }
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use seawall_protocol::coordinator::{self, Coordinator, Input, Outcome, Timer, WriteId};
+use seawall_protocol::event::Event;
 use seawall_protocol::message::Order;
 
-use super::verdict::judge_restore;
+use super::verdict::{judge_abort, judge_restore};
 use super::{Leader, State, Stop};
 
 impl Stop {
     pub(super) fn lead(&self) -> Leader {
+        let mut plan = self.plan.clone();
+        self.tamper.before_coordinator(&mut plan);
         Leader {
-            core: Coordinator::new(self.plan.clone()),
+            core: Coordinator::new(plan),
             timers: BTreeSet::new(),
             writing: None,
             writing_manifests: BTreeMap::new(),
             exporting: BTreeSet::new(),
+            kinds: BTreeMap::new(),
             has_given_up: false,
         }
     }
@@ -64,6 +68,7 @@ fn perform(state: &mut State, effect: coordinator::Effect, inputs: &mut VecDeque
             leader.writing_manifests.insert(checkpoint, kind);
         }
         coordinator::Effect::ExportSavepoint(checkpoint) => {
+            leader.kinds.remove(&checkpoint);
             leader.exporting.insert(checkpoint);
         }
         coordinator::Effect::DeleteCheckpoint(checkpoint) => {
@@ -86,11 +91,20 @@ fn perform(state: &mut State, effect: coordinator::Effect, inputs: &mut VecDeque
             if let Order::Deploy(deployment) = &message.order {
                 judge_restore(state, deployment.restore);
             }
+            if let Order::Trigger { barrier, .. } = &message.order {
+                state.leader.kinds.insert(barrier.checkpoint, barrier.kind);
+            }
             if session == state.session {
                 state.orders.push_back(message.order);
             }
         }
         coordinator::Effect::Stop(Outcome::Failed(_)) => leader.has_given_up = true,
+        coordinator::Effect::Note(Event::CheckpointAborted { checkpoint, reason }) => {
+            judge_abort(state, checkpoint, reason);
+        }
+        coordinator::Effect::Note(Event::CheckpointCompleted { checkpoint }) => {
+            leader.kinds.remove(&checkpoint);
+        }
         coordinator::Effect::Disconnect { .. }
         | coordinator::Effect::Answer { .. }
         | coordinator::Effect::Stop(Outcome::Result(_))

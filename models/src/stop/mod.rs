@@ -66,6 +66,7 @@ impl Stop {
             checkpoint: CheckpointConfig {
                 interval: None,
                 on_cancel: RetentionOnCancel::Retain,
+                tolerable_failures: 0,
                 ..CheckpointConfig::default()
             },
             restart: RestartStrategy::FixedDelay {
@@ -86,6 +87,8 @@ struct Leader {
     writing: Option<(WriteId, StoreRecord)>,
     writing_manifests: BTreeMap<CheckpointId, CheckpointKind>,
     exporting: BTreeSet<CheckpointId>,
+    /// What each checkpoint is for, from its barriers to its end.
+    kinds: BTreeMap<CheckpointId, CheckpointKind>,
     has_given_up: bool,
 }
 
@@ -142,6 +145,7 @@ pub struct State {
 }
 
 const STANDS: &str = "savepoint-stands";
+const WITHIN_LIMITS: &str = "within-limits";
 const EXACTLY_ONCE: &str = "exactly-once-output";
 
 impl Model for Stop {
@@ -319,6 +323,17 @@ impl Model for Stop {
             }),
             // H7, K7, K14, N7: what was handed out stands, and a stopped job is whole.
             Property::always(STANDS, |_: &Self, state: &State| !state.violated.contains(STANDS)),
+            // T7, H9: what the record names is there, and stays when the job is cancelled.
+            Property::always("restorable", |_: &Self, state: &State| {
+                let disk = &state.disk;
+                let is_there =
+                    |it| disk.manifests.contains_key(it) && disk.snapshots.contains_key(it);
+                disk.record.retained.iter().all(is_there)
+            }),
+            // G6: the attempt does not outlive more failed checkpoints in a row than may be.
+            Property::always(WITHIN_LIMITS, |_: &Self, state: &State| {
+                !state.violated.contains(WITHIN_LIMITS)
+            }),
             // T16: the job can always still end.
             Property::eventually("recovers", |_: &Self, state: &State| {
                 state.disk.record.result.is_some()

@@ -1,15 +1,24 @@
 //! What the steps are judged by: a savepoint that was handed out stands, and the output is exact.
 
 use seawall_protocol::CheckpointId;
+use seawall_protocol::event::AbortReason;
 use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::JobResult;
 
-use super::{END, EXACTLY_ONCE, STANDS, State, Stop};
+use super::{END, EXACTLY_ONCE, STANDS, State, Stop, WITHIN_LIMITS};
 
 /// H7, K14: nobody falls back behind a savepoint that was handed out.
 pub(super) fn judge_restore(state: &mut State, restore: Option<CheckpointId>) {
     if restore < state.disk.exported.last_key_value().map(|(newest, _)| *newest) {
         state.violated.insert(STANDS);
+    }
+}
+
+/// G6, G7: no failure is tolerated here, and that of a savepoint is none.
+pub(super) fn judge_abort(state: &mut State, checkpoint: CheckpointId, reason: AbortReason) {
+    let is_plain = state.leader.kinds.remove(&checkpoint) == Some(CheckpointKind::Checkpoint);
+    if is_plain && reason.is_counted() && state.leader.core.is_running() {
+        state.violated.insert(WITHIN_LIMITS);
     }
 }
 
