@@ -17,6 +17,7 @@ use crate::args::{CheckpointCommand, ExplainArgs, InspectArgs};
 use crate::control;
 use crate::error::CliError;
 use crate::report;
+use crate::run::state;
 
 /// Times that the checkpoints of a running job are listed until none is deleted meanwhile.
 const LISTINGS_MAX: u32 = 10;
@@ -55,7 +56,7 @@ async fn list(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = storage.root().to_path_buf();
     let mut inventory = inspect::list(&storage).await?;
     inventory.checkpoints = chosen(args, &root, inventory.checkpoints)?;
-    let history = history(&root).await;
+    let history = history(&storage).await;
     report::checkpoints(&root, &inventory, history.as_ref(), args.json);
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +71,7 @@ async fn show(args: &InspectArgs) -> Result<ExitCode, CliError> {
     let root = storage.root().to_path_buf();
     let asked = args.checkpoint.map(CheckpointId);
     let mut checkpoints = listed(&storage).await?;
-    let history = history(&root).await.unwrap_or_default();
+    let history = history(&storage).await.unwrap_or_default();
     if let Some(remembered) = asked.and_then(|it| history.get(it))
         && !checkpoints.iter().any(|it| it.checkpoint == remembered.checkpoint)
     {
@@ -112,8 +113,9 @@ async fn listed(storage: &Storage) -> Result<Vec<Listed>, CliError> {
 }
 
 async fn explained(args: &ExplainArgs) -> Result<ExitCode, CliError> {
-    let root = job_directory(&args.directory)?;
-    let history = history(&root).await.unwrap_or_default();
+    let storage = opened(&args.directory).await?;
+    let root = storage.root().to_path_buf();
+    let history = history(&storage).await.unwrap_or_default();
     let asked = CheckpointId(args.checkpoint);
     let Some(checkpoint) = history.get(asked) else {
         let remembered: Vec<_> =
@@ -132,8 +134,8 @@ async fn explained(args: &ExplainArgs) -> Result<ExitCode, CliError> {
 }
 
 /// What became of the newest checkpoints. One that cannot be read is for people only, so a warning does.
-async fn history(root: &Path) -> Option<History> {
-    let read = history::read(&on_disk(root)).await;
+async fn history(storage: &Storage) -> Option<History> {
+    let read = history::read(storage).await;
     read.unwrap_or_else(|error| {
         report::warning(&error.to_string());
         None
@@ -184,15 +186,11 @@ async fn savepoint_at(place: &Path) -> Result<Option<Storage>, CliError> {
     }
 }
 
-fn on_disk(root: &Path) -> Storage {
-    Storage::on_disk(Arc::new(FileSystem), root)
-}
-
 /// The only job's storage at the place.
-async fn opened(place: &Path) -> Result<Storage, CliError> {
+pub(crate) async fn opened(place: &Path) -> Result<Storage, CliError> {
     let location = Location::parse(&place.to_string_lossy())?;
     if let Location::Directory(directory) = &location {
-        return Ok(on_disk(&job_directory(directory)?));
+        return Ok(Storage::on_disk(Arc::new(FileSystem), job_directory(directory)?));
     }
     let storage = location.open(Arc::new(FileSystem))?;
     if record::read(&storage).await?.is_some() {
@@ -231,14 +229,23 @@ fn chosen(args: &InspectArgs, root: &Path, found: Vec<Listed>) -> Result<Vec<Lis
 
 /// The directory itself when it is a job's, or the only job's directory in it.
 pub(crate) fn job_directory(directory: &Path) -> Result<PathBuf, CliError> {
-    if is_job_directory(directory) {
+    only_job(directory, has_checkpoints)
+}
+
+/// As [`job_directory`], also of a job that keeps its checkpoints elsewhere.
+pub(crate) fn data_directory(directory: &Path) -> Result<PathBuf, CliError> {
+    only_job(directory, |it| has_checkpoints(it) || state::was_taken(it))
+}
+
+fn only_job(directory: &Path, is_job: fn(&Path) -> bool) -> Result<PathBuf, CliError> {
+    if is_job(directory) {
         return Ok(directory.to_path_buf());
     }
     let hint = "name a job's directory of checkpoints, or the state directory that holds it";
     let mut jobs = Vec::new();
     for entry in fs::read_dir(directory).map_err(CliError::io("list", directory, hint))? {
         let path = entry.map_err(CliError::io("list", directory, hint))?.path();
-        if path.is_dir() && is_job_directory(&path) {
+        if path.is_dir() && is_job(&path) {
             jobs.push(path);
         }
     }
@@ -253,6 +260,6 @@ pub(crate) fn job_directory(directory: &Path) -> Result<PathBuf, CliError> {
     }
 }
 
-fn is_job_directory(directory: &Path) -> bool {
+fn has_checkpoints(directory: &Path) -> bool {
     layout::record(directory).exists() || layout::splits(directory).exists()
 }

@@ -10,7 +10,7 @@ use seawall::runtime::storage::savepoint;
 use tokio::runtime::Builder;
 
 use crate::args::{DisposeArgs, ListSavepointsArgs, SavepointArgs, SavepointCommand};
-use crate::checkpoint::job_directory;
+use crate::checkpoint::opened;
 use crate::control;
 use crate::error::CliError;
 use crate::report;
@@ -57,15 +57,15 @@ pub(crate) fn hold(savepoint: &str) -> Result<Option<File>, CliError> {
 
 fn list(args: &ListSavepointsArgs) -> Result<ExitCode, CliError> {
     let mut place = open_place(&args.place)?;
-    if let Some(directory) = place.directory() {
-        if !directory.is_dir() {
-            let missing = std::io::ErrorKind::NotFound.into();
-            return Err(CliError::io("list", directory, READ)(missing));
-        }
-        // Any directory can hold savepoints; a state directory means its only job.
-        if let Ok(job) = job_directory(directory) {
-            place = open_place(&job.display().to_string())?;
-        }
+    if let Some(directory) = place.directory()
+        && !directory.is_dir()
+    {
+        let missing = std::io::ErrorKind::NotFound.into();
+        return Err(CliError::io("list", directory, READ)(missing));
+    }
+    // Any place can hold savepoints; one of a job's checkpoints means its only job.
+    if let Ok(job) = within(opened(Path::new(&args.place))) {
+        place = job;
     }
     let found = within(savepoint::list(&place))?;
     report::savepoints(place.root(), &found, args.json);

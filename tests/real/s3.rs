@@ -17,7 +17,7 @@ use seawall::runtime::storage::contract::{self, Condition};
 use seawall::runtime::storage::{Storage, record};
 use tokio::runtime::Builder;
 
-use crate::support::{Said, Scratch};
+use crate::support::{Running, Said, Scratch, wait_until};
 
 const BUCKET: &str = "checkpoints";
 
@@ -158,6 +158,93 @@ fn a_job_that_is_killed_continues_from_its_checkpoint_in_the_bucket() {
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
     let again = run(&scratch, &server, &job);
     assert_eq!(again.code, 0, "a job that has its result does not run again: {}", again.stderr);
+}
+
+/// Runs and expects success; nothing of what is said is replaced.
+fn finish(scratch: &Scratch, server: &Server, arguments: &str) -> String {
+    let output = command(scratch, &server.endpoint(), arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+// Rules: H7, I7, N7
+#[test]
+fn savepoints_in_the_bucket_are_taken_listed_started_from_and_disposed_of() {
+    let Some(server) = Server::start() else { return };
+    let scratch = Scratch::new();
+    let run = |arguments: &str| run(&scratch, &server, arguments);
+    let finish = |arguments: &str| finish(&scratch, &server, arguments);
+    let savepoint_of = |arguments: &str| {
+        let said = finish(arguments);
+        said.split_whitespace().last().unwrap().to_owned()
+    };
+    let job = "run keyed-count -o records=200000 -o keys=50";
+    finish(&format!("{job} -o output=undisturbed --state local"));
+    let expected = scratch.output("undisturbed");
+
+    // Its input lasts longer than anybody's patience.
+    let slow = format!(
+        "{job} -o output=out -o rate=1000 --checkpoint-interval 50ms --checkpoint-dir s3://{BUCKET}/jobs"
+    );
+    let running = Running::spawn(&mut command(&scratch, &server.endpoint(), &slow));
+    wait_until("a checkpoint is completed", || newest(&server) > 0);
+    let own = savepoint_of("savepoint trigger seawall-data");
+    assert!(own.starts_with(&format!("s3://{BUCKET}/jobs/keyed-count-")), "{own}");
+    let kept = savepoint_of(&format!("savepoint trigger seawall-data --target s3://{BUCKET}/kept"));
+    assert!(kept.starts_with(&format!("s3://{BUCKET}/kept/savepoint-")), "{kept}");
+    let stopped = savepoint_of(&format!("stop seawall-data --savepoint-dir s3://{BUCKET}/stopped"));
+    let ended = running.wait(&scratch);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains(&stopped), "{}", ended.stdout);
+
+    let listed = finish(&format!("checkpoint list s3://{BUCKET}/jobs"));
+    assert!(listed.contains(" triggered: "), "the history is there as well: {listed}");
+
+    for (place, savepoint) in [("jobs", &own), ("kept", &kept), ("stopped", &stopped)] {
+        let listed = finish(&format!("savepoint list s3://{BUCKET}/{place}"));
+        let lines: Vec<_> = listed.lines().filter(|it| it.contains("savepoint-")).collect();
+        assert!(
+            matches!(lines[..], [line] if line.contains(savepoint.as_str()) && line.ends_with("intact")),
+            "{listed}"
+        );
+        finish(&format!("checkpoint verify {savepoint}"));
+        finish(&format!("checkpoint show {savepoint}"));
+    }
+
+    // Into a directory, into the bucket, and into another prefix of it with a claim.
+    finish(&format!("{job} -o output=one --state first --from-savepoint {own}"));
+    assert_eq!(scratch.output("one"), expected);
+    finish(&format!(
+        "{job} -o output=two --checkpoint-dir s3://{BUCKET}/two --from-savepoint {kept}"
+    ));
+    assert_eq!(scratch.output("two"), expected);
+    for savepoint in [&own, &kept] {
+        finish(&format!("checkpoint verify {savepoint}"));
+    }
+    finish(&format!(
+        "{job} -o output=out --checkpoint-dir s3://{BUCKET}/three --from-savepoint {stopped} \
+         --claim-mode claim"
+    ));
+    assert_eq!(scratch.output("out"), expected);
+    let left = finish(&format!("savepoint list s3://{BUCKET}/stopped"));
+    assert!(left.starts_with("no savepoints in "), "it was replaced by a checkpoint: {left}");
+
+    for (place, savepoint) in [("jobs", &own), ("kept", &kept)] {
+        let said = finish(&format!("savepoint dispose {savepoint}"));
+        assert_eq!(said, format!("disposed of {savepoint}\n"));
+        let left = finish(&format!("savepoint list s3://{BUCKET}/{place}"));
+        assert!(left.starts_with("no savepoints in "), "{left}");
+        let again = run(&format!("savepoint dispose {savepoint}"));
+        assert_eq!(again.code, 2, "{}", again.stdout);
+        assert!(again.stderr.contains("nothing is there"), "{}", again.stderr);
+    }
+    finish(&format!("checkpoint verify s3://{BUCKET}/jobs"));
+    let left = block_on(async {
+        let storage = server.storage("kept");
+        storage.list(storage.root()).await.unwrap()
+    });
+    assert_eq!(left, [], "no file of it is left");
 }
 
 /// The newest checkpoint of the only job; 0 for none.

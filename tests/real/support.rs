@@ -64,9 +64,7 @@ impl Scratch {
 
     /// Starts in the background; killed when dropped.
     pub(crate) fn start(&self, arguments: &str) -> Running {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running { child: Some(command.spawn().unwrap()) }
+        Running::spawn(&mut self.command(arguments))
     }
 
     /// The text with what differs from run to run replaced.
@@ -141,6 +139,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: Some(command.spawn().unwrap()) }
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().unwrap().try_wait().unwrap().is_some()
     }

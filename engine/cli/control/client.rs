@@ -9,7 +9,7 @@ use seawall::runtime::control::{Ask, Reply};
 
 use super::{LINE_MAX, address};
 use crate::args::{StopArgs, TalkArgs};
-use crate::checkpoint::job_directory;
+use crate::checkpoint::data_directory;
 use crate::error::CliError;
 use crate::report;
 use crate::run::state;
@@ -46,7 +46,7 @@ pub(crate) fn cancel(args: &TalkArgs) -> Result<ExitCode, CliError> {
 /// # Errors
 /// When no job runs there, or it cannot be understood.
 pub(crate) fn ask(directory: &Path, ask: &Ask, is_json: bool) -> Result<ExitCode, CliError> {
-    let root = job_directory(directory)?;
+    let root = data_directory(directory)?;
     let reply = match connect(&root)? {
         Some(connection) => exchange(connection, ask).map_err(CliError::io(
             "talk to the job of",

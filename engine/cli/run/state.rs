@@ -103,6 +103,11 @@ impl Held {
     }
 }
 
+/// Whether a process ever held the directory.
+pub(crate) fn was_taken(root: &Path) -> bool {
+    root.join(LOCK).exists()
+}
+
 /// Creates the directory and keeps every other process out while the result lives.
 ///
 /// # Errors

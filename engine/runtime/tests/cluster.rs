@@ -329,6 +329,21 @@ async fn survives(lie: Lie) {
     }
 }
 
+// Rules: H6
+#[tokio::test]
+async fn a_manifest_is_gone_before_a_remote_store_is_told_of_the_files_it_names() {
+    let store = Arc::new(LyingStore::new(Lie::EverythingEver));
+    let storage = Storage::over(Arc::<LyingStore>::clone(&store), "job".into(), "lying://job");
+    let directory = storage.root().join("chk-7");
+    for name in ["a.snapshot", "manifest", "z.snapshot"] {
+        storage.put_new(&directory.join(name), name.into()).await.unwrap();
+    }
+    inspect::delete(&storage, CheckpointId(7)).await.unwrap();
+    let requests: Vec<usize> = store.deletions().iter().map(Vec::len).collect();
+    assert_eq!(requests, [1, 2], "the files of one request go in any order");
+    assert!(store.deletions()[0][0].as_ref().ends_with("/manifest"));
+}
+
 // Rules: R3
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_restores_and_finishes_while_listings_name_nothing() {

@@ -247,11 +247,25 @@ impl Storage {
         }
     }
 
-    /// Removes the files in this order; fine when some are not there.
+    /// Removes the files in this order; fine when some are not there. A remote store removes the first one
+    /// first, and keeps no order among the others.
     ///
     /// # Errors
     /// When one cannot be removed; those behind it may be left.
     pub async fn delete(&self, paths: Vec<PathBuf>) -> Result<(), StorageError> {
+        let first = paths.first().cloned();
+        if let Some(first) = first
+            && self.disk.is_none()
+            && paths.len() > 1
+        {
+            // One request for all of them has no order, and several run at once.
+            self.delete_together(vec![first]).await?;
+            return self.delete_together(paths.into_iter().skip(1).collect()).await;
+        }
+        self.delete_together(paths).await
+    }
+
+    async fn delete_together(&self, paths: Vec<PathBuf>) -> Result<(), StorageError> {
         let Some(first) = paths.first().cloned() else { return Ok(()) };
         let keys: Vec<_> = paths.iter().map(|it| Ok(self.key(it))).collect();
         let removed = self.store.delete_stream(stream::iter(keys).boxed());

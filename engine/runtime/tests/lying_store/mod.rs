@@ -1,4 +1,4 @@
-//! A store whose listings are empty, or as old as can be.
+//! A store whose listings are empty, or as old as can be, and that remembers what was deleted together.
 
 #![expect(
     clippy::default_trait_access,
@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures_util::stream::{BoxStream, StreamExt, iter};
+use futures_util::stream::{BoxStream, StreamExt, iter, once};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -33,11 +33,17 @@ pub(crate) struct LyingStore {
     inner: InMemory,
     lie: Lie,
     ever: Arc<Mutex<BTreeSet<Path>>>,
+    deletions: Arc<Mutex<Vec<Vec<Path>>>>,
 }
 
 impl LyingStore {
     pub(crate) fn new(lie: Lie) -> Self {
-        Self { inner: InMemory::new(), lie, ever: Arc::default() }
+        Self { inner: InMemory::new(), lie, ever: Arc::default(), deletions: Arc::default() }
+    }
+
+    /// The files of each request to delete some.
+    pub(crate) fn deletions(&self) -> Vec<Vec<Path>> {
+        self.deletions.lock().unwrap().clone()
     }
 
     fn listed(&self, prefix: Option<&Path>) -> Vec<Path> {
@@ -90,7 +96,13 @@ impl ObjectStore for LyingStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let (inner, deletions) = (self.inner.clone(), Arc::clone(&self.deletions));
+        let request = async move {
+            let keys: Vec<_> = locations.collect().await;
+            deletions.lock().unwrap().push(keys.iter().flatten().cloned().collect());
+            inner.delete_stream(iter(keys).boxed())
+        };
+        once(request).flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
