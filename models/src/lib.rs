@@ -11,7 +11,8 @@
 //!
 //! Messages, disks, timers and crashes are the model's; every decision is taken by the core that decides it
 //! in production. Each model is checked by [`check()`], breadth first and to its end. Each planted bug of
-//! [`plants`] that a model can reach makes a property of it fail, with a shortest path in words.
+//! [`plants`] that a model can reach makes a property of it fail, with a shortest path in words; which rule
+//! each of them turns off, and why some rules have none, is in `docs/models.md`.
 //!
 //! Assumed, as in the papers: channels are first in, first out for each connection; the store record is
 //! replaced atomically; input can be read again.

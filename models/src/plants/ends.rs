@@ -63,7 +63,26 @@ pub(super) const PLANTS: &[Plant] = &[
         in_simulator: true,
         tamper: || Box::new(FinalIsToldAsOneOfMany),
     },
+    Plant {
+        name: "ends-are-not-heard",
+        about: "the coordinator does not hear that subtasks ended, and triggers no final checkpoint",
+        bug: "Arroyo #400, in its shape: the last checkpoint was silently not started, and everyone waited for it",
+        rules: &["N4"],
+        violates: "recovers",
+        model: Some("checkpoint"),
+        model_property: "recovers",
+        in_simulator: false,
+        tamper: || Box::new(EndsAreNotHeard),
+    },
 ];
+
+struct EndsAreNotHeard;
+impl Tamper for EndsAreNotHeard {
+    fn admits_to_coordinator(&self, input: &mut coordinator::Input) -> bool {
+        let is_end = |message: &ToCoordinator| matches!(message, ToCoordinator::Ended(_));
+        !matches!(input, coordinator::Input::Message { message, .. } if is_end(message))
+    }
+}
 
 struct FinishesAtItsEnd;
 impl Tamper for FinishesAtItsEnd {
