@@ -215,14 +215,14 @@ impl Evidence {
                 .map(|it| EncodedGroup {
                     key_group: it.key_group,
                     entries: it.entries,
-                    bytes: it.bytes.clone(),
+                    bytes: it.bytes.to_vec(),
                 })
                 .collect();
             let mut state = reference::decode_state(job, &groups)?;
             let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
             for section in in_flight {
                 for batch in &section.batches {
-                    reference::fold_in_flight(job, &mut state, section.edge, &batch.bytes)?;
+                    reference::fold_in_flight(job, &mut state, section.edge, batch)?;
                 }
             }
             Ok((state, snapshots))

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use seawall_protocol::event::Event;
 use seawall_protocol::tamper::Tamper;
 
@@ -160,6 +161,9 @@ pub trait FrameReceiver: Send + Sync {
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
 }
 
+/// Bytes that [`Disk::write`] appends at once; others run in between.
+const APPEND_BYTES: usize = 1024 * 1024;
+
 /// A file system.
 ///
 /// Nothing is durable before a sync: bytes after [`File::sync`], names (created, renamed, removed)
@@ -177,6 +181,27 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `NotFound` and others.
     async fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// Creates `path` with these bytes and makes them durable; the name is not. As [`Disk::create`],
+    /// [`File::append`] and [`File::sync`] in one step, which a disk may take without coming back between.
+    ///
+    /// # Errors
+    /// As those three; a part may have been written.
+    async fn write(&self, path: &Path, chunks: Vec<Bytes>) -> io::Result<()> {
+        let mut file = self.create(path).await?;
+        for bytes in chunks.iter().flat_map(|it| it.chunks(APPEND_BYTES)) {
+            file.append(bytes).await?;
+        }
+        file.sync().await
+    }
+    /// All bytes of a file: [`Disk::open`], [`File::length`] and [`File::read_at`] in one step.
+    ///
+    /// # Errors
+    /// As those three.
+    async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path).await?;
+        let length = usize::try_from(file.length().await?).map_err(io::Error::other)?;
+        file.read_at(0, length).await
+    }
     /// Renames a file, replacing the target.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{Either, join, ready, select};
 use seawall_env::{Connection, Entry, Env, File, FrameReceiver};
 
@@ -108,6 +109,13 @@ async fn files(env: &Env, directory: &Path) {
     let read = file.read_at(1, block.len()).await.expect("read");
     assert!(read == block[1..], "a large read returned {} other bytes", read.len());
     drop(file);
+
+    let chunks = vec![Bytes::from(block.clone()), Bytes::new(), Bytes::from_static(b"wall")];
+    env.disk.write(&path, chunks).await.expect("write whole");
+    let read = env.disk.read(&path).await.expect("read whole");
+    assert!(read == [&block, b"wall".as_slice()].concat(), "{} other bytes", read.len());
+    env.disk.write(&path, Vec::new()).await.expect("write nothing");
+    assert_eq!(env.disk.read(&path).await.expect("read nothing"), b"", "the file is another");
     env.disk.remove(&path).await.expect("remove");
 }
 
@@ -153,6 +161,8 @@ async fn refusals(env: &Env, directory: &Path) {
     let within = missing.join("file");
     let kind = |result: std::io::Result<()>| result.expect_err("must be refused").kind();
     assert_eq!(kind(disk.open(&missing).await.map(drop)), ErrorKind::NotFound, "open");
+    assert_eq!(kind(disk.read(&missing).await.map(drop)), ErrorKind::NotFound, "read");
+    assert_eq!(kind(disk.write(&within, Vec::new()).await), ErrorKind::NotFound, "write");
     assert_eq!(kind(disk.create(&within).await.map(drop)), ErrorKind::NotFound, "create");
     assert_eq!(
         kind(disk.rename(&missing, &directory.join("x")).await),

@@ -949,9 +949,10 @@ async fn own_splits(launch: &Launch) -> Result<Vec<Vec<u8>>, Failure> {
 
 fn encoded_group(section: KeyedSection) -> EncodedGroup {
     let KeyedSection { key_group, entries, bytes } = section;
-    EncodedGroup { key_group, entries, bytes }
+    EncodedGroup { key_group, entries, bytes: bytes.into() }
 }
 
 fn keyed_section(group: EncodedGroup) -> KeyedSection {
-    KeyedSection { key_group: group.key_group, entries: group.entries, bytes: group.bytes }
+    let EncodedGroup { key_group, entries, bytes } = group;
+    KeyedSection { key_group, entries, bytes: bytes.into() }
 }

@@ -8,7 +8,7 @@ use seawall_env::Disk;
 use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::{Attempt, CheckpointId, FencingToken, JobId, OperatorId, SubtaskId};
-use seawall_runtime::storage::snapshot::{EncodedBatch, InFlight};
+use seawall_runtime::storage::snapshot::InFlight;
 use seawall_runtime::storage::{
     KeyedSection, Manifest, OperatorInfo, Snapshot, Storage, StorageError, inspect, layout,
     manifest, record, snapshot,
@@ -33,7 +33,7 @@ fn store_record(retained: &[u64]) -> StoreRecord {
 
 fn in_flight(edge: u32, from: u32) -> InFlight {
     let (from, to) = (SubtaskId::new(edge, from), SubtaskId::new(edge + 1, 0));
-    let batches = vec![EncodedBatch { bytes: vec![2, 7, 9] }, EncodedBatch { bytes: vec![0] }];
+    let batches = vec![vec![2, 7, 9].into(), vec![0].into()];
     InFlight { edge, from, to, batches }
 }
 
@@ -181,7 +181,7 @@ async fn every_problem_of_a_checkpoint_is_named() {
     assert_eq!(problems.len(), 3, "{problems:#?}");
     assert!(problems[0].starts_with("checkpoint 7 is an orphan"), "{}", problems[0]);
     assert!(
-        problems[1].starts_with("cannot open chk-7/op1-0-attempt-1.snapshot"),
+        problems[1].starts_with("cannot read chk-7/op1-0-attempt-1.snapshot"),
         "{}",
         problems[1]
     );

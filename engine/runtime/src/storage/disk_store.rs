@@ -57,9 +57,6 @@ pub(crate) struct DiskError {
     pub(crate) is_uncertain: bool,
 }
 
-/// Bytes handed to the disk at once; it copies them, and others run in between.
-const APPEND_BYTES: usize = 1024 * 1024;
-
 impl DiskStore {
     /// The objects are the files below `root`.
     pub fn new(disk: Arc<dyn Disk>, root: impl Into<PathBuf>) -> Self {
@@ -94,14 +91,6 @@ impl DiskStore {
         Ok(())
     }
 
-    async fn write(&self, temporary: &Path, of: &Path, payload: &PutPayload) -> Result<(), Error> {
-        let mut file = self.disk.create(temporary).await.map_err(definite("create", of))?;
-        for bytes in payload.iter().flat_map(|it| it.chunks(APPEND_BYTES)) {
-            file.append(bytes).await.map_err(definite("write", of))?;
-        }
-        file.sync().await.map_err(definite("sync", of))
-    }
-
     /// Whether what is there is what `mode` asks for.
     async fn check(&self, path: &Path, key: &Key, mode: PutMode) -> Result<(), Error> {
         let expected = match mode {
@@ -133,10 +122,7 @@ impl DiskStore {
     }
 
     async fn read(&self, path: &Path, key: &Key) -> Result<Vec<u8>, Error> {
-        let file = self.disk.open(path).await.map_err(missing("open", path, key))?;
-        let length = file.length().await.map_err(definite("read", path))?;
-        let length = usize::try_from(length).expect("files of storage fit into memory");
-        file.read_at(0, length).await.map_err(definite("read", path))
+        self.disk.read(path).await.map_err(missing("read", path, key))
     }
 
     async fn length(&self, path: &Path, key: &Key) -> Result<u64, Error> {
@@ -245,9 +231,9 @@ impl ObjectStore for DiskStore {
         // Two writers of different contents never write the same temporary file.
         let temporary = layout::temporary(&target, &e_tag);
         self.create_directories(&target).await?;
-        let ready = match self.write(&temporary, &target, &payload).await {
+        let ready = match self.disk.write(&temporary, payload.into_iter().collect()).await {
             Ok(()) => self.check(&target, location, options.mode).await,
-            Err(error) => Err(error),
+            Err(error) => Err(definite("write", &target)(error)),
         };
         if let Err(error) = ready {
             // Best effort: an unfinished file is harmless, and cleaned up at the next start.

@@ -10,8 +10,11 @@
 //! Deliberately absent: repair, and protection against someone who forges checksums.
 
 use std::fmt;
+use std::iter::Peekable;
 use std::path::Path;
 
+use bytes::Bytes;
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +22,9 @@ use crate::storage::error::StorageError;
 
 /// The newest format that this program writes and reads.
 pub const FORMAT: u16 = 1;
+
+/// Byte strings of this length are worth a piece of their own.
+const LARGE: usize = 4096;
 
 const HEADER: usize = 8 + 2 + 8;
 const TRAILER: usize = 4;
@@ -75,21 +81,90 @@ impl fmt::Display for Kind {
 /// # Errors
 /// When the value has no encoding.
 pub fn encode<T: Serialize>(kind: Kind, value: &T, path: &Path) -> Result<Vec<u8>, StorageError> {
+    let Encoded { pieces, .. } = encode_around(kind, value, [], path)?;
+    let [whole] = <[Bytes; 1]>::try_from(pieces).expect("nothing was to be left where it is");
+    Ok(whole.into())
+}
+
+/// As [`encode`], without copying what is `large`: byte strings of the value, in its order.
+///
+/// # Errors
+/// When the value has no encoding.
+pub fn encode_around<'a, T: Serialize>(
+    kind: Kind,
+    value: &T,
+    large: impl IntoIterator<Item = &'a Bytes>,
+    path: &Path,
+) -> Result<Encoded, StorageError> {
     let unencodable = |error: postcard::Error| StorageError::Encode {
         path: path.into(),
         reason: error.to_string(),
     };
     let payload = postcard::experimental::serialized_size(value).map_err(unencodable)?;
-    let mut header = Vec::with_capacity(HEADER + payload + TRAILER);
-    header.extend_from_slice(&kind.magic());
-    header.extend_from_slice(&FORMAT.to_le_bytes());
-    header.extend_from_slice(&[0; 8]);
-    let mut bytes = postcard::to_extend(value, header).map_err(unencodable)?;
-    let payload = (bytes.len() - HEADER) as u64;
-    bytes[10..HEADER].copy_from_slice(&payload.to_le_bytes());
-    let checksum = crc32fast::hash(&bytes);
-    bytes.extend_from_slice(&checksum.to_le_bytes());
-    Ok(bytes)
+    let large: Vec<&Bytes> = large.into_iter().filter(|it| it.len() >= LARGE).collect();
+    let copied = payload - large.iter().map(|it| it.len()).sum::<usize>();
+    let mut open = Vec::with_capacity(HEADER + copied + TRAILER);
+    open.extend_from_slice(&kind.magic());
+    open.extend_from_slice(&FORMAT.to_le_bytes());
+    open.extend_from_slice(&(payload as u64).to_le_bytes());
+
+    let pieces = Pieces { closed: Vec::new(), open, large: large.into_iter().peekable() };
+    let (mut pieces, mut open) =
+        postcard::serialize_with_flavor(value, pieces).map_err(unencodable)?;
+    let mut hasher = crc32fast::Hasher::new();
+    for piece in &pieces {
+        hasher.update(piece);
+    }
+    hasher.update(&open);
+    let checksum = hasher.finalize();
+    open.extend_from_slice(&checksum.to_le_bytes());
+    pieces.push(open.into());
+    let length = (HEADER + payload + TRAILER) as u64;
+    debug_assert_eq!(length, pieces.iter().map(|it| it.len() as u64).sum::<u64>());
+    Ok(Encoded { pieces, length, checksum })
+}
+
+/// The bytes of a whole file as they are in memory.
+#[derive(Debug)]
+pub struct Encoded {
+    /// In order.
+    pub pieces: Vec<Bytes>,
+    /// Of all pieces together.
+    pub length: u64,
+    /// As [`checksum_of`] has it.
+    pub checksum: u32,
+}
+
+/// Puts the encoding together of what is copied and what stays where it is.
+struct Pieces<'a, L: Iterator<Item = &'a Bytes>> {
+    closed: Vec<Bytes>,
+    open: Vec<u8>,
+    /// What is yet to come of the byte strings that stay.
+    large: Peekable<L>,
+}
+
+impl<'a, L: Iterator<Item = &'a Bytes>> Flavor for Pieces<'a, L> {
+    type Output = (Vec<Bytes>, Vec<u8>);
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.open.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match self.large.next_if(|it| std::ptr::eq(it.as_ref(), bytes)) {
+            Some(large) => {
+                self.closed.push(std::mem::take(&mut self.open).into());
+                self.closed.push(large.clone());
+            }
+            None => self.open.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Output> {
+        Ok((self.closed, self.open))
+    }
 }
 
 /// The checksum that `encode` appended: the CRC-32 of everything before it.
@@ -232,6 +307,23 @@ mod tests {
         ) {
             let bytes = encode(Kind::Record, &value, path()).unwrap();
             prop_assert_eq!(read(Kind::Record, &bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn a_file_in_pieces_has_the_same_bytes(
+            sizes in prop::collection::vec(prop_oneof![0_usize..9, LARGE - 2..LARGE + 2], 0..6),
+        ) {
+            let value: Vec<(u8, Bytes)> =
+                sizes.iter().zip(1..).map(|(size, it)| (it, vec![it; *size].into())).collect();
+            let large = value.iter().map(|(_, it)| it);
+            let encoded = encode_around(Kind::Snapshot, &value, large, path()).unwrap();
+            let whole = encode(Kind::Snapshot, &value, path()).unwrap();
+            prop_assert_eq!(encoded.pieces.concat(), &*whole);
+            prop_assert_eq!(encoded.length, whole.len() as u64);
+            prop_assert_eq!(encoded.checksum, checksum_of(&whole));
+            let pieces = 1 + 2 * sizes.iter().filter(|it| **it >= LARGE).count();
+            prop_assert_eq!(encoded.pieces.len(), pieces);
+            prop_assert_eq!(decode::<Vec<(u8, Bytes)>>(Kind::Snapshot, &whole, path()).unwrap(), value);
         }
 
         #[test]

@@ -159,11 +159,15 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Exists`] when there is a file with other bytes, which stays as it is; else as the
     /// store says.
-    pub async fn put_new(&self, path: &Path, bytes: Vec<u8>) -> Result<(), StorageError> {
-        if self.disk.is_none() && bytes.len() > ONE_REQUEST_MAX {
-            return self.put_in_parts(path, &bytes).await;
+    pub async fn put_new(
+        &self,
+        path: &Path,
+        bytes: impl Into<PutPayload>,
+    ) -> Result<(), StorageError> {
+        let payload = bytes.into();
+        if self.disk.is_none() && payload.content_length() > ONE_REQUEST_MAX {
+            return self.put_in_parts(path, payload).await;
         }
-        let payload = PutPayload::from(bytes);
         let put = self.put(path, payload.clone(), PutMode::Create).await;
         let Err(StorageError::Exists { .. }) = &put else { return put };
         // The store's client may have repeated a request whose answer was lost.
@@ -176,7 +180,7 @@ impl Storage {
     /// As [`Self::put_new`], in several requests: one would take longer than a store waits. The file appears
     /// when all parts are there. Whether it is there already is looked at first, and not decided in the
     /// same step; the names of such files are never used twice.
-    async fn put_in_parts(&self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    async fn put_in_parts(&self, path: &Path, bytes: PutPayload) -> Result<(), StorageError> {
         let key = self.key(path);
         let failed = |error| told("write", path, true, error);
         match self.store.get_opts(&key, GetOptions::new().with_head(true)).await {
@@ -186,12 +190,9 @@ impl Storage {
         }
         let upload = self.store.put_multipart_opts(&key, PutMultipartOptions::default()).await;
         let mut upload = upload.map_err(failed)?;
-        for together in bytes.chunks(PART * PARTS_AT_ONCE) {
-            let mut parts = Vec::new();
-            for part in together.chunks(PART) {
-                parts.push(upload.put_part(part.to_vec().into()));
-            }
-            if let Err(error) = try_join_all(parts).await {
+        for together in parts(bytes).chunks(PARTS_AT_ONCE) {
+            let sent: Vec<_> = together.iter().map(|it| upload.put_part(it.clone())).collect();
+            if let Err(error) = try_join_all(sent).await {
                 // Best effort: a store removes parts that nobody completes, if it is told to.
                 let _ = upload.abort().await;
                 return Err(failed(error));
@@ -325,6 +326,27 @@ impl Storage {
         }
         path
     }
+}
+
+/// The bytes in parts of [`PART`] bytes and a last one of what is left; nothing is copied.
+fn parts(bytes: PutPayload) -> Vec<PutPayload> {
+    let mut parts = Vec::new();
+    let (mut part, mut room) = (Vec::new(), PART);
+    for mut piece in bytes {
+        while !piece.is_empty() {
+            let fits = piece.split_to(room.min(piece.len()));
+            room -= fits.len();
+            part.push(fits);
+            if room == 0 {
+                parts.push(PutPayload::from_iter(std::mem::take(&mut part)));
+                room = PART;
+            }
+        }
+    }
+    if !part.is_empty() {
+        parts.push(PutPayload::from_iter(part));
+    }
+    parts
 }
 
 /// The store's error, with what was tried on which file.

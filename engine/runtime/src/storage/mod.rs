@@ -43,7 +43,6 @@ pub mod shared;
 pub mod snapshot;
 pub mod splits;
 
-mod bytes;
 pub(crate) mod durable;
 
 pub use error::StorageError;

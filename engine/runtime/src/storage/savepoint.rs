@@ -77,7 +77,7 @@ pub async fn write_target(
     checkpoint: CheckpointId,
     target: &str,
 ) -> Result<(), StorageError> {
-    storage.put_new(&layout::target(storage.root(), checkpoint), target.into()).await
+    storage.put_new(&layout::target(storage.root(), checkpoint), target.as_bytes().to_vec()).await
 }
 
 /// Brings the savepoint to where it was asked for, and says where that is. Doing it again is doing it once.
@@ -132,7 +132,7 @@ async fn export_to(
     let path = directory.display().to_string();
     if matches!(manifest.kind, CheckpointKind::StopWithSavepoint { .. }) {
         let note = layout::exported(storage.root(), checkpoint);
-        match storage.put_new(&note, path.clone().into()).await {
+        match storage.put_new(&note, path.clone().into_bytes()).await {
             Ok(()) | Err(StorageError::Exists { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -10,14 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use object_store::PutPayload;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::shared_files::{SharedFile, SharedFileId};
 use seawall_stream::state::{Changes, Entries};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
-use crate::storage::format::{self, Kind};
-use crate::storage::{KeyedSection, Storage, bytes, layout};
+use crate::storage::format::{self, Encoded, Kind};
+use crate::storage::{KeyedSection, Storage, layout};
 
 /// What is in one shared file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +38,7 @@ pub struct RunSection {
     /// Which key group.
     pub key_group: u32,
     /// Keys with their values, or without one where the key was removed; see [`Changes`].
-    #[serde(with = "bytes")]
-    pub entries: Vec<u8>,
+    pub entries: Bytes,
 }
 
 /// Writes the file. It is durable when this returns.
@@ -47,9 +48,11 @@ pub struct RunSection {
 pub async fn write(storage: &Storage, run: &Run, is_own: bool) -> Result<SharedFile, StorageError> {
     let mut file = SharedFile { id: run.id, is_base: run.is_base, is_own, bytes: 0, checksum: 0 };
     let path = layout::state_file(storage.root(), &file);
-    let encoded = format::encode(Kind::Shared, run, &path)?;
-    (file.bytes, file.checksum) = (encoded.len() as u64, format::checksum_of(&encoded));
-    storage.put_new(&path, encoded).await?;
+    let large = run.groups.iter().map(|it| &it.entries);
+    let Encoded { pieces, length, checksum } =
+        format::encode_around(Kind::Shared, run, large, &path)?;
+    (file.bytes, file.checksum) = (length, checksum);
+    storage.put_new(&path, PutPayload::from_iter(pieces)).await?;
     Ok(file)
 }
 
@@ -140,12 +143,12 @@ pub async fn sweep(
 
 impl From<Changes> for RunSection {
     fn from(changes: Changes) -> Self {
-        Self { key_group: changes.key_group, entries: changes.bytes }
+        Self { key_group: changes.key_group, entries: changes.bytes.into() }
     }
 }
 
 impl From<RunSection> for Changes {
     fn from(section: RunSection) -> Self {
-        Self { key_group: section.key_group, bytes: section.entries }
+        Self { key_group: section.key_group, bytes: section.entries.into() }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+use object_store::PutPayload;
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle};
 use seawall_protocol::shared_files::SharedFile;
@@ -9,8 +11,8 @@ use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::error::StorageError;
-use crate::storage::format::{self, Kind};
-use crate::storage::{Storage, bytes, inspect, layout};
+use crate::storage::format::{self, Encoded, Kind};
+use crate::storage::{Storage, inspect, layout};
 
 /// What one subtask must know to continue behind the cut of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,15 +65,7 @@ pub struct InFlight {
     /// The receiving subtask.
     pub to: SubtaskId,
     /// Batches in order, each encoded as on the wire.
-    pub batches: Vec<EncodedBatch>,
-}
-
-/// The bytes of one batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncodedBatch {
-    /// As on the wire.
-    #[serde(with = "bytes")]
-    pub bytes: Vec<u8>,
+    pub batches: Vec<Bytes>,
 }
 
 /// The keyed state of one key group.
@@ -82,8 +76,7 @@ pub struct KeyedSection {
     /// How many keys have state.
     pub entries: u64,
     /// Keys and values, encoded by the state backend.
-    #[serde(with = "bytes")]
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl Snapshot {
@@ -109,7 +102,7 @@ impl Snapshot {
     /// Bytes of all records in flight.
     fn in_flight_bytes(&self) -> u64 {
         let sections = self.input.iter().chain(&self.output);
-        sections.flat_map(|it| &it.batches).map(|it| it.bytes.len() as u64).sum()
+        sections.flat_map(|it| &it.batches).map(|it| it.len() as u64).sum()
     }
 }
 
@@ -120,9 +113,10 @@ impl Snapshot {
 pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHandle, StorageError> {
     let Snapshot { subtask, attempt, checkpoint, .. } = *snapshot;
     let path = layout::snapshot(storage.root(), checkpoint, subtask, attempt);
-    let bytes = format::encode(Kind::Snapshot, snapshot, &path)?;
-    let (length, checksum) = (bytes.len() as u64, format::checksum_of(&bytes));
-    storage.put_new(&path, bytes).await?;
+    let large = snapshot.keyed.iter().map(|it| &it.bytes);
+    let Encoded { pieces, length, checksum } =
+        format::encode_around(Kind::Snapshot, snapshot, large, &path)?;
+    storage.put_new(&path, PutPayload::from_iter(pieces)).await?;
     let shared = snapshot.shared.clone();
     let in_flight_bytes = snapshot.in_flight_bytes();
     let figures = SnapshotFigures { in_flight_bytes, ..SnapshotFigures::default() };

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use seawall_protocol::config::{Alignment, CheckpointMode};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::Barrier;
@@ -19,7 +20,7 @@ use crate::channel::{Element, Gate, Notice, SubtaskOrder};
 use crate::in_flight::Found;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::outlet::Overtaken;
-use crate::storage::snapshot::{EncodedBatch, InFlight, Snapshot};
+use crate::storage::snapshot::{InFlight, Snapshot};
 use crate::timers::{Fired, Timers};
 
 /// A snapshot whose bytes wait for its in-flight data.
@@ -92,7 +93,7 @@ pub(super) async fn restore(
 
 fn decode(launch: &Launch, section: &InFlight) -> Result<Vec<Batch>, Failure> {
     let decode = launch.job.edges[section.edge as usize].decode;
-    let batches = section.batches.iter().map(|it| decode(&it.bytes));
+    let batches = section.batches.iter().map(|it| decode(it));
     let mut batches = batches.collect::<Result<Vec<_>, _>>().map_err(Failure::fatal)?;
     if launch.env.tamper.skips(DataStep::ReplayInOrder) {
         batches.reverse();
@@ -174,7 +175,7 @@ impl Driver {
                 attempt: self.launch.attempt,
                 checkpoint,
                 batches: u32::try_from(batches().count()).unwrap_or(u32::MAX),
-                bytes: batches().map(|it| it.bytes.len() as u64).sum(),
+                bytes: batches().map(|it| it.len() as u64).sum(),
             };
             self.launch.env.emit(event).await;
         }
@@ -267,6 +268,6 @@ fn told(channel: ChannelId, found: Found) -> Input {
     }
 }
 
-fn encoded(batches: Vec<Vec<u8>>) -> Vec<EncodedBatch> {
-    batches.into_iter().map(|bytes| EncodedBatch { bytes }).collect()
+fn encoded(batches: Vec<Vec<u8>>) -> Vec<Bytes> {
+    batches.into_iter().map(Bytes::from).collect()
 }

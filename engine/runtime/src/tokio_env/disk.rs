@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use seawall_env::{Disk, Entry, File, Scratch};
 
 /// Files as the operating system has them; relative paths start at the working directory.
@@ -52,6 +53,21 @@ impl Disk for FileSystem {
             Ok(file)
         });
         Ok(Box::new(OpenFile(Arc::new(file.await?))))
+    }
+
+    async fn write(&self, path: &Path, chunks: Vec<Bytes>) -> io::Result<()> {
+        let path = owned(path);
+        blocking(move || {
+            let mut file = std::fs::File::create(path)?;
+            chunks.iter().try_for_each(|it| file.write_all(it))?;
+            file.sync_all()
+        })
+        .await
+    }
+
+    async fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let path = owned(path);
+        blocking(move || std::fs::read(path)).await
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
