@@ -52,8 +52,11 @@ use unaligned::{Captured, RestoredOutput, Unsealed, is_pointwise};
 /// Records a source emits before it looks at its orders again.
 const EMIT_RECORDS: usize = 4096;
 
+/// Batches and other elements an operator takes in before others run again, were there always more.
+const ELEMENTS_PER_TURN: usize = 4;
+
 /// Bytes of state that are encoded before others run again.
-const ENCODE_BYTES: usize = 256 * 1024;
+const ENCODE_BYTES: usize = 512 * 1024;
 
 /// What a subtask attempt is told at its launch.
 #[derive(Clone)]
@@ -437,11 +440,16 @@ impl Driver {
     }
 
     async fn drive_operator(&mut self) -> Result<(), Failure> {
+        let mut elements = 0_usize;
         while self.life != Life::Finished {
             let incoming =
                 if self.flow().await? { self.read().await? } else { self.urgent_or_room().await };
             if let Some(incoming) = incoming {
                 self.on_incoming(incoming).await?;
+            }
+            elements += 1;
+            if elements.is_multiple_of(ELEMENTS_PER_TURN) {
+                yield_now().await;
             }
         }
         Ok(())
@@ -666,6 +674,8 @@ impl Driver {
             Effect::Snapshot(barrier) => {
                 self.snapshot(&barrier)?;
                 self.enter(barrier.checkpoint, SnapshotPhase::Async);
+                // Its encoding begins: each page that is encoded before the next record need not be copied.
+                yield_now().await;
             }
             Effect::Ack(checkpoint) => {
                 self.answered = self.answered.max(checkpoint);
