@@ -28,12 +28,16 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_runtime::{RuntimeError, storage::StorageError};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};
 
+use crate::held_source::Held;
 use crate::lying_store::{Lie, LyingStore};
 
+mod held_source; // an end that waits for what a test waits for
 mod lying_store; // listings that name nothing, or what was deleted
 
 const SOURCE: GeneratorSource = GeneratorSource { records: 20_000, keys: 50, seed: 7 };
 const PARALLELISM: u32 = 2;
+/// The job does not end before so many checkpoints are completed, however slow the machine is.
+const CHECKPOINTS: usize = 4;
 
 /// Keeps the names of events.
 #[derive(Default)]
@@ -100,8 +104,10 @@ impl Cluster {
         let names = Arc::new(Names::default());
         let env = tokio_env::env(Arc::new(InProcessNetwork::new()), names.clone());
         let builder = JobBuilder::new("keyed-count", PARALLELISM);
+        let seen = Arc::clone(&names);
+        let is_held = move || seen.count("checkpoint-completed") < CHECKPOINTS;
         builder
-            .source("numbers", Rated::new(SOURCE, rate, PARALLELISM))
+            .source("numbers", Held::new(Rated::new(SOURCE, rate, PARALLELISM), is_held))
             .key_by(|key| *key)
             .process("count", Count)
             .sink("counts", FileSink::new(directory.path().join("output"), encode));
@@ -168,6 +174,7 @@ impl Cluster {
     }
 
     async fn until(&self, name: &str, count: usize) {
+        assert!(count < CHECKPOINTS, "the job may have ended by then");
         while self.names.count(name) < count {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
