@@ -343,7 +343,7 @@ async fn a_manifest_is_gone_before_a_remote_store_is_told_of_the_files_it_names(
     let storage = Storage::over(Arc::<LyingStore>::clone(&store), "job".into(), "lying://job");
     let directory = storage.root().join("chk-7");
     for name in ["a.snapshot", "manifest", "z.snapshot"] {
-        storage.put_new(&directory.join(name), name.into()).await.unwrap();
+        storage.put_new(&directory.join(name), name.as_bytes().to_vec()).await.unwrap();
     }
     inspect::delete(&storage, CheckpointId(7)).await.unwrap();
     let requests: Vec<usize> = store.deletions().iter().map(Vec::len).collect();
