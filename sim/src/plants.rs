@@ -25,6 +25,8 @@ use seawall_stream::operator_state::{StateCell, Visit};
 use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
+use crate::workload::INPUT;
+
 /// One planted bug.
 #[derive(Clone, Copy)]
 pub struct Plant {
@@ -78,6 +80,13 @@ const HERE: &[Plant] = &[
         bug: "none known: that a channel keeps its order, turned off",
         violates: "records-in-order",
         place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Late })),
+    },
+    Plant {
+        name: "short-read-is-taken-for-whole",
+        about: "what a source reads is taken for whole although half of it came, the rest is zeroes",
+        bug: "none known: that a read goes on until it has all, turned off",
+        violates: "exactly-once-output",
+        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::RestOfReads })),
     },
     Plant {
         name: "positions-lag-behind",
@@ -192,28 +201,35 @@ struct Careless {
 enum Skips {
     Files,
     Directories,
+    /// The second half of every read of an input file.
+    RestOfReads,
 }
 
-struct CarelessFile(Box<dyn File>);
+struct CarelessFile(Box<dyn File>, Skips);
 
 #[async_trait]
 impl Disk for Careless {
     async fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let file = self.inner.create(path).await?;
         Ok(match self.skips {
-            Skips::Files => Box::new(CarelessFile(file)),
-            Skips::Directories => file,
+            Skips::Files => Box::new(CarelessFile(file, self.skips)),
+            Skips::Directories | Skips::RestOfReads => file,
         })
     }
     async fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        self.inner.open(path).await
+        let file = self.inner.open(path).await?;
+        let is_input = path.starts_with(INPUT);
+        Ok(match self.skips {
+            Skips::RestOfReads if is_input => Box::new(CarelessFile(file, self.skips)),
+            Skips::RestOfReads | Skips::Files | Skips::Directories => file,
+        })
     }
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.rename(from, to).await
     }
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
         match self.skips {
-            Skips::Files => self.inner.sync_directory(path).await,
+            Skips::Files | Skips::RestOfReads => self.inner.sync_directory(path).await,
             Skips::Directories => Ok(()),
         }
     }
@@ -240,10 +256,16 @@ impl File for CarelessFile {
         self.0.append(bytes).await
     }
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Vec<u8>> {
-        self.0.read_at(position, length).await
+        let mut bytes = self.0.read_at(position, length).await?;
+        if self.1 == Skips::RestOfReads {
+            // The length of the buffer, and not what the disk said.
+            let came = bytes.len().div_ceil(2);
+            bytes[came..].fill(0);
+        }
+        Ok(bytes)
     }
     async fn sync(&mut self) -> io::Result<()> {
-        Ok(())
+        if self.1 == Skips::Files { Ok(()) } else { self.0.sync().await }
     }
     async fn length(&self) -> io::Result<u64> {
         self.0.length().await
