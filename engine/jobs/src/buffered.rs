@@ -5,13 +5,14 @@
 //! which a restored one picks its own. A lost item is a missing line, a lost count a wrong number.
 
 use seawall_runtime::connectors::file_sink::FileSink;
+use seawall_runtime::connectors::slow::Slow;
 use seawall_stream::chain::Place;
 use seawall_stream::operator_state::{ListState, States, UnionState};
 use seawall_stream::{CheckpointId, Collect, Job, JobBuilder, Process};
 
 use crate::JobSpec;
 use crate::keyed_count::{KEYS, RECORDS, SEED, generator, write_pair};
-use crate::options::{OUTPUT, OptionKind, OptionSpec, Options, RATE};
+use crate::options::{OUTPUT, OptionKind, OptionSpec, Options, RATE, SINK_RATE};
 
 const CAPACITY: OptionSpec = OptionSpec {
     key: "capacity",
@@ -25,18 +26,19 @@ pub const SPEC: JobSpec = JobSpec {
     name: "buffered",
     about: "numbers generated records and holds them back until a checkpoint is completed",
     output: "key,number",
-    options: &[RECORDS, KEYS, SEED, CAPACITY, OUTPUT, RATE],
+    options: &[RECORDS, KEYS, SEED, CAPACITY, OUTPUT, RATE, SINK_RATE],
     build,
 };
 
 fn build(options: &Options, parallelism: u32) -> Job {
     let capacity = usize::try_from(options.number("capacity")).unwrap_or(usize::MAX);
     let builder = JobBuilder::new(SPEC.name, parallelism);
+    let lines = FileSink::new(options.path("output"), write_pair);
     builder
         .source("generate", generator(options, parallelism))
         .process("buffer", Buffer { capacity, ..Buffer::default() })
         .rebalance("spread")
-        .sink("lines", FileSink::new(options.path("output"), write_pair));
+        .sink("lines", Slow::new(lines, options.optional_number("sink-rate"), parallelism));
     builder.build()
 }
 

@@ -179,6 +179,7 @@ pub fn fold_in_flight(job: &str, state: &mut State, edge: u32, bytes: &[u8]) -> 
     let is_to_state = match job {
         "word-count" | "keyed-count" | "ledger" => edge == 0,
         "access-log" => edge == 1,
+        "buffered" => false,
         other => return Err(format!("no reference for job {other}")),
     };
     if !is_to_state {

@@ -71,17 +71,25 @@ impl Outlets {
     }
 
     /// Sends a barrier on every channel, ahead of what waits, and returns what it went ahead of; on
-    /// pointwise edges behind it.
-    pub(crate) fn overtake(&mut self, barrier: Barrier) -> Result<Overtaken, String> {
+    /// pointwise edges behind it. A receiver that heard of the end may be gone.
+    pub(crate) fn overtake(
+        &mut self,
+        barrier: Barrier,
+        has_told_end: bool,
+    ) -> Result<Overtaken, String> {
         let mut overtaken = Overtaken::new();
         for (edge, outlets) in &mut self.edges {
             for (channel, outlet) in outlets.iter_mut().enumerate() {
                 if outlet.is_pointwise {
-                    self.waiting += outlet.offer(Element::Barrier(barrier))?;
+                    match outlet.offer(Element::Barrier(barrier)) {
+                        Ok(waits) => self.waiting += waits,
+                        Err(error) if !has_told_end => return Err(error),
+                        Err(_) => {}
+                    }
                     continue;
                 }
                 let batches = encode(outlet.waiting.iter())?;
-                outlet.send_now(Element::Barrier(barrier))?;
+                outlet.send_now(Element::Barrier(barrier), has_told_end)?;
                 if !batches.is_empty() {
                     overtaken.push((*edge, channel, batches));
                 }
@@ -91,8 +99,12 @@ impl Outlets {
     }
 
     /// Lets the barrier, which waits on some channels, go ahead of what waits before it there, and returns
-    /// what it went ahead of (E9).
-    pub(crate) fn convert(&mut self, barrier: Barrier) -> Result<Overtaken, String> {
+    /// what it went ahead of (E9). A receiver that heard of the end may be gone.
+    pub(crate) fn convert(
+        &mut self,
+        barrier: Barrier,
+        has_told_end: bool,
+    ) -> Result<Overtaken, String> {
         let mut overtaken = Overtaken::new();
         for (edge, outlets) in &mut self.edges {
             for (channel, outlet) in outlets.iter_mut().enumerate() {
@@ -105,7 +117,7 @@ impl Outlets {
                 let batches = encode(outlet.waiting.iter().take(at))?;
                 outlet.waiting.remove(at);
                 self.waiting -= 1;
-                outlet.send_now(Element::Barrier(barrier))?;
+                outlet.send_now(Element::Barrier(barrier), has_told_end)?;
                 if !batches.is_empty() {
                     overtaken.push((*edge, channel, batches));
                 }
@@ -156,9 +168,12 @@ impl Outlet {
     }
 
     /// Sends an element that needs no room.
-    fn send_now(&mut self, element: Element) -> Result<(), String> {
-        let back = self.to.try_send(element)?;
-        assert!(back.is_none(), "only batches need room");
+    fn send_now(&mut self, element: Element, may_be_gone: bool) -> Result<(), String> {
+        match self.to.try_send(element) {
+            Ok(back) => assert!(back.is_none(), "only batches need room"),
+            Err(error) if !may_be_gone => return Err(error),
+            Err(_) => {}
+        }
         Ok(())
     }
 

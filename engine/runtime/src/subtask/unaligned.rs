@@ -122,7 +122,8 @@ impl Driver {
         }
         let mut overtaken = Overtaken::new();
         if barrier.overtakes() == Alignment::Unaligned {
-            overtaken = self.outlets.overtake(barrier).map_err(Failure::retryable)?;
+            let overtake = self.outlets.overtake(barrier, self.has_told_end);
+            overtaken = overtake.map_err(Failure::retryable)?;
         } else {
             self.send_all(|| Element::Barrier(barrier))?;
             if self.outlets.holds(checkpoint) {
@@ -141,7 +142,8 @@ impl Driver {
     /// Lets a barrier that waits in the output overtake there (E9).
     pub(super) fn overtake_output(&mut self, barrier: Barrier) -> Result<(), Failure> {
         self.unsent = None;
-        let mut overtaken = self.outlets.convert(barrier).map_err(Failure::retryable)?;
+        let convert = self.outlets.convert(barrier, self.has_told_end);
+        let mut overtaken = convert.map_err(Failure::retryable)?;
         if self.launch.env.tamper.skips(DataStep::CaptureOutput) {
             overtaken.clear();
         }
