@@ -340,6 +340,11 @@ impl Subtask {
         self.phase == Phase::Stopped
     }
 
+    /// Whether a snapshot was taken that is not durable yet.
+    pub fn is_writing(&self) -> bool {
+        !self.writing.is_empty()
+    }
+
     /// Whether a completed checkpoint holds its end, so that a snapshot now holds nothing but transactions
     /// that are to be committed (N2).
     pub fn is_finishing(&self) -> bool {

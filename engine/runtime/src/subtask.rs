@@ -448,7 +448,9 @@ impl Driver {
                 self.on_incoming(incoming).await?;
             }
             elements += 1;
-            if elements.is_multiple_of(ELEMENTS_PER_TURN) {
+            // What waits for a snapshot to be written waits for all of it, and each record that comes first
+            // may copy a page.
+            if self.core.is_writing() || elements.is_multiple_of(ELEMENTS_PER_TURN) {
                 yield_now().await;
             }
         }
