@@ -236,8 +236,10 @@ impl ObjectStore for DiskStore {
             Err(error) => Err(definite("write", &target)(error)),
         };
         if let Err(error) = ready {
-            // Best effort: an unfinished file is harmless, and cleaned up at the next start.
+            // Best effort: an unfinished file is harmless. Where a job runs it is cleaned up at the next start;
+            // below a savepoint nobody comes again, so it must not come back with the power.
             let _ = self.disk.remove(&temporary).await;
+            let _ = self.disk.sync_directory(&parent(&target)).await;
             return Err(error);
         }
         let renamed = self.disk.rename(&temporary, &target).await;
