@@ -28,13 +28,13 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Limits, Recorded};
 
 use crate::evidence::{self, Evidence};
-use crate::fault;
+use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
+use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
@@ -81,7 +81,8 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let mut stream = Streams::new(seed).stream("workload");
     let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
     let chains = workload::chains(&prepared.job);
-    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(&prepared)));
+    let subtasks = prepared.job.subtasks().count();
+    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(&prepared)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
