@@ -17,6 +17,7 @@ mod entropy;
 mod executor;
 mod network;
 mod node;
+mod strikes;
 mod task;
 mod watchdog;
 
@@ -48,6 +49,7 @@ use entropy::NodeEntropy;
 use executor::{Executor, Process};
 use network::{NodeNetwork, Wire};
 use node::{Life, Node, NodeEntry};
+use strikes::Strikes;
 use task::{Cut, Meter, Metered, NodeSpawner};
 
 /// What a world is like before anything goes wrong.
@@ -76,7 +78,7 @@ impl Default for PollCost {
 }
 
 /// What happened in a world, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// Virtual time.
     pub now: Duration,
@@ -98,6 +100,8 @@ pub struct Stats {
     pub disk_operations: u64,
     /// A hash over which task was polled when; equal for equal runs.
     pub schedule_digest: u64,
+    /// How often each kind of fault changed something; kinds that never did are not there.
+    pub struck: BTreeMap<&'static str, u64>,
 }
 
 /// A handle to the world; cheap to clone.
@@ -112,6 +116,7 @@ struct Inner {
     meter: Arc<Meter>,
     wire: Arc<Wire>,
     volume: Arc<Volume>,
+    strikes: Strikes,
     executor: Executor,
     /// Where the world's own tasks run.
     process: Process,
@@ -186,6 +191,7 @@ impl World {
             meter: Arc::new(meter),
             wire: Arc::new(wire),
             volume: Arc::new(volume),
+            strikes: Strikes::default(),
             executor,
             process,
             nodes: Mutex::default(),
@@ -233,6 +239,7 @@ impl World {
             pipes,
             disk_operations: self.inner.volume.operations(),
             schedule_digest: self.inner.meter.digest(),
+            struck: self.inner.strikes.counts(),
         }
     }
 
@@ -323,6 +330,7 @@ impl World {
         if life.is_lost() {
             return;
         }
+        self.inner.strikes.hit("crash");
         life.lose();
         life.node.set_powered(false);
         self.inner.wire.on_crash(&life);
@@ -338,6 +346,7 @@ impl World {
             (entry.life.clone(), entry.process.clone())
         });
         if life.is_running() {
+            self.inner.strikes.hit("end-process");
             life.exit();
             process.kill();
         }
@@ -366,6 +375,7 @@ impl World {
             if entry.life.is_running() && !entry.is_paused {
                 entry.is_paused = true;
                 entry.process.pause();
+                self.inner.strikes.hit("pause");
             }
         });
     }
