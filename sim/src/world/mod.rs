@@ -12,6 +12,7 @@
 //! the process. The world knows nothing of the engine: it serves [`Env`] and breaks it.
 
 mod clock;
+mod cpu;
 mod disk;
 mod entropy;
 mod executor;
@@ -44,6 +45,7 @@ pub use task::{Budget, Progress, Stuck, StuckCause};
 pub use watchdog::Watchdog;
 
 use clock::{ClockView, NodeClock, Timeline};
+use cpu::Cpu;
 use disk::{NodeDisk, Volume};
 use entropy::NodeEntropy;
 use executor::{Executor, Process};
@@ -221,7 +223,7 @@ impl World {
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Box<dyn TaskHandle> {
         let name = format!("world/{name}");
-        Box::new(task::start(&self.inner.process, &self.inner.meter, name, Box::pin(task)))
+        Box::new(task::start(&self.inner.process, &self.inner.meter, None, name, Box::pin(task)))
     }
 
     /// Numbers about the run so far.
@@ -257,7 +259,7 @@ impl World {
         observer: Arc<dyn Observer>,
         tamper: Arc<dyn Tamper>,
     ) -> Env {
-        let Inner { streams, timeline, meter, wire, volume, .. } = &*self.inner;
+        let Inner { streams, timeline, meter, wire, volume, strikes, .. } = &*self.inner;
         let life = &entry.life;
         let find = {
             let world = Arc::downgrade(&self.inner);
@@ -268,7 +270,11 @@ impl World {
         };
         let entropy = format!("entropy/{}/{}", life.node.name, life.number);
         Env {
-            clock: Arc::new(NodeClock { timeline: timeline.clone(), view: entry.clock.clone() }),
+            clock: Arc::new(NodeClock {
+                timeline: timeline.clone(),
+                view: entry.clock.clone(),
+                strikes: strikes.clone(),
+            }),
             disk: Arc::new(NodeDisk { volume: volume.clone(), life: life.clone() }),
             network: Arc::new(NodeNetwork {
                 wire: wire.clone(),
@@ -279,6 +285,7 @@ impl World {
                 meter: meter.clone(),
                 life: life.clone(),
                 process: entry.process.clone(),
+                strikes: strikes.clone(),
             }),
             entropy: Arc::new(NodeEntropy::new(streams.stream(&entropy))),
             observer,
@@ -309,6 +316,8 @@ impl World {
         });
         let Some((program, env, life, process)) = started else { return };
         let name = format!("{}#{}", life.node.name, life.number);
+        let Inner { timeline, meter, strikes, .. } = &*self.inner;
+        let cpu = Cpu::new(timeline.clone(), life.node.clone(), strikes.clone());
         let run = {
             let process = process.clone();
             async move {
@@ -317,7 +326,7 @@ impl World {
                 process.kill();
             }
         };
-        process.spawn(Metered::new(self.inner.meter.clone(), name, Box::pin(run)));
+        process.spawn(Metered::new(meter.clone(), Some(cpu), name, Box::pin(run)));
     }
 
     /// Cuts the power of `node`: memory is gone, unsynced bytes and names are lost or torn, and its
@@ -411,6 +420,12 @@ impl World {
         *view = view.changed(self.inner.timeline.now(), ahead, parts_per_million);
     }
 
+    /// Each poll of a task of `node` begins `delay` after it could have; for each task by itself, and
+    /// over restarts.
+    pub fn set_slow_cpu(&self, node: &str, delay: Option<Duration>) {
+        self.with_node(node, |entry| entry.node.set_poll_delay(delay));
+    }
+
     /// Acts on a node, which comes into being when it is first named.
     fn with_node<T>(&self, name: &str, act: impl FnOnce(&mut NodeEntry) -> T) -> T {
         let mut nodes = lock(&self.inner.nodes);
@@ -446,8 +461,11 @@ impl World {
         self.inner.wire.heal(self.index(from), self.index(to));
     }
 
-    /// Heals all partitions.
+    /// Heals all partitions and slow processors.
     pub fn heal_all(&self) {
+        for entry in lock(&self.inner.nodes).values() {
+            entry.node.set_poll_delay(None);
+        }
         self.inner.wire.heal_all();
     }
 
