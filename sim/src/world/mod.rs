@@ -25,6 +25,7 @@ mod watchdog;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ use seawall_protocol::tamper::{Honest, Tamper};
 
 pub use disk::{DiskConfig, InspectableDisk, View};
 pub use entropy::{Stream, Streams};
-pub use network::NetworkConfig;
+pub use network::{ConnectFault, Message, NetworkConfig};
 pub use node::Program;
 pub use task::{Budget, Progress, Stuck, StuckCause};
 pub use watchdog::Watchdog;
@@ -65,6 +66,8 @@ pub struct WorldConfig {
     pub budget: Budget,
     /// Virtual time that one poll of a task takes.
     pub poll_cost: PollCost,
+    /// Whether every frame that is sent is kept, for [`World::messages`].
+    pub records_messages: bool,
     /// Lets another thread see how far the world is, and stop it.
     pub progress: Arc<Progress>,
 }
@@ -184,7 +187,14 @@ impl World {
         let timeline = Arc::new(Timeline::new());
         let meter =
             Meter::new(timeline.clone(), config.progress, config.budget, config.poll_cost.0);
-        let wire = Wire::new(timeline.clone(), streams.stream("network"), config.network);
+        let strikes = Strikes::default();
+        let wire = Wire::new(
+            timeline.clone(),
+            streams.stream("network"),
+            config.network,
+            config.records_messages,
+            strikes.clone(),
+        );
         let volume = Volume::new(timeline.clone(), streams.stream("disk"), config.disk);
         let process = executor.create_process("world");
         let inner = Inner {
@@ -193,7 +203,7 @@ impl World {
             meter: Arc::new(meter),
             wire: Arc::new(wire),
             volume: Arc::new(volume),
-            strikes: Strikes::default(),
+            strikes,
             executor,
             process,
             nodes: Mutex::default(),
@@ -461,7 +471,9 @@ impl World {
         self.inner.wire.heal(self.index(from), self.index(to));
     }
 
-    /// Heals all partitions and slow processors.
+    /// Ends what is wrong between nodes and with their processors, except for latencies: partitions,
+    /// limits, what is armed and did not strike yet, what is wrong with connects, slow processors. What was
+    /// held back or is late arrives, and what is sent on dead connections is answered with a reset.
     pub fn heal_all(&self) {
         for entry in lock(&self.inner.nodes).values() {
             entry.node.set_poll_delay(None);
@@ -474,9 +486,71 @@ impl World {
         self.inner.wire.set_latency(self.index(from), self.index(to), range);
     }
 
+    /// Frames leave from `from` to `to` one after the other at this rate, and then take their latency.
+    /// Without a limit, as at first, what still waits arrives as soon as latency alone allows.
+    pub fn set_bandwidth(&self, from: &str, to: &str, bytes_per_second: Option<NonZeroU64>) {
+        self.inner.wire.set_bandwidth(self.index(from), self.index(to), bytes_per_second);
+    }
+
+    /// Each frame from `from` to `to` resets its connection, for both ends, with this probability.
+    pub fn set_flaky(&self, from: &str, to: &str, resets_per_mille: Option<u32>) {
+        self.inner.wire.set_flaky(self.index(from), self.index(to), resets_per_mille);
+    }
+
+    /// The next `count` frames from `from` to `to` take `duration` longer, and what is sent behind them
+    /// on the same connection waits for them.
+    pub fn delay_next(&self, from: &str, to: &str, duration: Duration, count: u32) {
+        self.inner.wire.delay_next(self.index(from), self.index(to), duration, count);
+    }
+
+    /// The next `count` frames from `from` to `to` never arrive, though their sends succeed. As TCP keeps
+    /// order, nothing that is sent behind such a frame arrives either; the other direction goes on, until
+    /// both ends give the connection up with a reset ([`NetworkConfig::loss_noticed`]). So each loss costs
+    /// a connection.
+    pub fn lose_next(&self, from: &str, to: &str, count: u32) {
+        self.inner.wire.lose_next(self.index(from), self.index(to), count);
+    }
+
+    /// The next `count` frames from `from` to `to` arrive twice in a row.
+    ///
+    /// TCP never does this. It stands for a sender that was cut off, does not know whether its frame
+    /// arrived, and sends it once more. So it is legal only on links whose protocol has an answer for
+    /// what comes twice: in the engine those from and to the coordinator. A channel between two workers
+    /// relies on TCP for exactly-once, and must never see it.
+    pub fn duplicate_next(&self, from: &str, to: &str, count: u32) {
+        self.inner.wire.duplicate_next(self.index(from), self.index(to), count);
+    }
+
+    /// What is wrong with connects to `node` from now on; connections that exist live on.
+    pub fn fail_connects(&self, node: &str, fault: Option<ConnectFault>) {
+        self.inner.wire.fail_connects(self.index(node), fault);
+    }
+
     /// Resets every connection between two nodes, for both.
     pub fn drop_connections(&self, one: &str, other: &str) {
         self.inner.wire.drop_connections(self.index(one), self.index(other));
+    }
+
+    /// Resets every connection between two nodes, for `one` alone: it can connect again before `other`
+    /// knows. What it had sent arrives; `other` learns of the reset when it sends.
+    pub fn drop_connections_at(&self, one: &str, other: &str) {
+        self.inner.wire.drop_connections_at(self.index(one), self.index(other));
+    }
+
+    /// Every connection between two nodes is dead from now on, in both directions, and nobody is told;
+    /// new ones can be made.
+    pub fn half_open(&self, one: &str, other: &str) {
+        self.inner.wire.half_open(self.index(one), self.index(other));
+    }
+
+    /// What was and will be sent on dead connections between two nodes is answered with a reset.
+    pub fn heal_half_open(&self, one: &str, other: &str) {
+        self.inner.wire.heal_half_open(self.index(one), self.index(other));
+    }
+
+    /// Every frame that was sent so far, in order; nothing unless [`WorldConfig::records_messages`].
+    pub fn messages(&self) -> Vec<Message> {
+        self.inner.wire.messages()
     }
 
     // The disk.
