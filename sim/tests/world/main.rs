@@ -6,15 +6,23 @@
 //! - `madsim`: what the executor below does
 //! - `disk`: what a crash leaves
 //! - `network`: how connections fail
+//! - `link`: what happens to frames between two nodes
+//! - `connection`: connections that one end, or nobody, knows to be dead; connects that fail
+//! - `message`: the log of messages
+//! - `strikes`: faults that changed something are counted, and only those
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod connection;
 mod contract;
 mod disk;
 mod executor;
+mod link;
 mod madsim;
+mod message;
 mod network;
 mod node;
+mod strikes;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
