@@ -5,6 +5,9 @@
 //! - `node`: crash, restart, pause, exit
 //! - `madsim`: what the executor below does
 //! - `disk`: what a crash leaves
+//! - `leaves`: what a crash leaves when a fault chooses it
+//! - `trouble`: disks that fail, lie and are slow
+//! - `watch`: calls to the disk, before and after they take effect
 //! - `network`: how connections fail
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -12,9 +15,12 @@
 mod contract;
 mod disk;
 mod executor;
+mod leaves;
 mod madsim;
 mod network;
 mod node;
+mod trouble;
+mod watch;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -66,6 +72,11 @@ impl Log {
     fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+}
+
+/// How often the fault changed something.
+fn struck(world: &World, fault: &str) -> u64 {
+    world.stats().struck.get(fault).copied().unwrap_or_default()
 }
 
 const SECOND: Duration = Duration::from_secs(1);
