@@ -17,6 +17,7 @@ mod entropy;
 mod executor;
 mod network;
 mod node;
+mod service;
 mod strikes;
 mod task;
 mod watchdog;
@@ -40,6 +41,7 @@ pub use disk::{
 pub use entropy::{Stream, Streams};
 pub use network::NetworkConfig;
 pub use node::Program;
+pub use service::{Mishap, Request};
 pub use task::{Budget, Progress, Stuck, StuckCause};
 pub use watchdog::Watchdog;
 
@@ -49,6 +51,7 @@ use entropy::NodeEntropy;
 use executor::{Executor, Process};
 use network::{NodeNetwork, Wire};
 use node::{Life, Node, NodeEntry};
+use service::Service;
 use strikes::Strikes;
 use task::{Cut, Meter, Metered, NodeSpawner};
 
@@ -116,6 +119,7 @@ struct Inner {
     meter: Arc<Meter>,
     wire: Arc<Wire>,
     volume: Arc<Volume>,
+    service: Arc<Service>,
     strikes: Strikes,
     executor: Executor,
     /// Where the world's own tasks run.
@@ -186,6 +190,7 @@ impl World {
         let strikes = Strikes::default();
         let volume =
             Volume::new(timeline.clone(), streams.stream("disk"), config.disk, strikes.clone());
+        let service = Service::new(timeline.clone(), strikes.clone());
         let process = executor.create_process("world");
         let inner = Inner {
             streams,
@@ -193,6 +198,7 @@ impl World {
             meter: Arc::new(meter),
             wire: Arc::new(wire),
             volume: Arc::new(volume),
+            service: Arc::new(service),
             strikes,
             executor,
             process,

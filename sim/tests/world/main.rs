@@ -8,6 +8,7 @@
 //! - `leaves`: what a crash leaves when a fault chooses it
 //! - `trouble`: disks that fail, lie and are slow
 //! - `watch`: calls to the disk, before and after they take effect
+//! - `service`: requests to a storage service that go wrong
 //! - `network`: how connections fail
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -19,6 +20,7 @@ mod leaves;
 mod madsim;
 mod network;
 mod node;
+mod service;
 mod trouble;
 mod watch;
 

@@ -61,9 +61,11 @@ impl World {
         self.inner.volume.with_trouble(|it| it.listing_lag = range);
     }
 
-    /// Takes back everything that did not strike yet: how slow disks are, how they fail and how they lie.
+    /// Takes back everything that did not strike yet, of disks and of the storage service: how slow they
+    /// are, how they fail and how they lie.
     pub fn heal_disks(&self) {
         self.inner.volume.with_trouble(Trouble::heal);
+        self.inner.service.heal();
     }
 
     /// Inverts one bit of one durable file whose path contains `path_contains`, and says which;
