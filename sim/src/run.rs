@@ -415,7 +415,7 @@ impl Process {
         let Run { root, restore } = lock(&self.run).clone();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), root),
+            storage: self.storage(Node::Coordinator, &env, root),
             id: self.prepared.id,
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
@@ -424,8 +424,8 @@ impl Process {
             control: self.injector.control(),
             restore,
             open: {
-                let disk = Arc::clone(&env.disk);
-                Arc::new(move |place| Ok(Storage::on_disk(Arc::clone(&disk), place)))
+                let (process, env) = (self.clone(), env.clone());
+                Arc::new(move |place| Ok(process.storage(Node::Coordinator, &env, place)))
             },
         };
         coordinator::run(env, config).await
@@ -437,7 +437,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), lock(&self.run).root),
+            storage: self.storage(Node::Worker(number), &env, lock(&self.run).root),
             mode: self.scenario.checkpoint.mode,
             state: self.scenario.state,
             scratch: SCRATCH.into(),
@@ -447,6 +447,13 @@ impl Process {
             metrics: Arc::new(Metrics::default()),
         };
         worker::run(env, config).await
+    }
+
+    /// The checkpoint storage at `root` as `node` reaches it.
+    fn storage(&self, node: Node, env: &Env, root: impl AsRef<Path>) -> Storage {
+        let root = root.as_ref();
+        let reached = |store| self.world.service(&node.to_string(), root, store);
+        Storage::on_disk(Arc::clone(&env.disk), root).through(reached)
     }
 
     fn job(&self) -> Arc<seawall_stream::Job> {

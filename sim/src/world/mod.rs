@@ -18,17 +18,16 @@ mod entropy;
 mod executor;
 mod network;
 mod node;
+mod service;
 mod strikes;
 mod task;
 mod watchdog;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,10 +37,13 @@ use seawall_env::{Env, Observer, Reaction, TaskHandle};
 use seawall_protocol::event::Event;
 use seawall_protocol::tamper::{Honest, Tamper};
 
-pub use disk::{DiskConfig, InspectableDisk, View};
+pub use disk::{
+    Call, DiskConfig, DiskWatcher, InspectableDisk, Leaves, Lie, Operation, Operations, View, When,
+};
 pub use entropy::{Stream, Streams};
 pub use network::{ConnectFault, Message, NetworkConfig};
 pub use node::Program;
+pub use service::{Mishap, Request};
 pub use task::{Budget, Progress, Stuck, StuckCause};
 pub use watchdog::Watchdog;
 
@@ -52,6 +54,7 @@ use entropy::NodeEntropy;
 use executor::{Executor, Process};
 use network::{NodeNetwork, Wire};
 use node::{Life, Node, NodeEntry};
+use service::Service;
 use strikes::Strikes;
 use task::{Cut, Meter, Metered, NodeSpawner};
 
@@ -121,6 +124,7 @@ struct Inner {
     meter: Arc<Meter>,
     wire: Arc<Wire>,
     volume: Arc<Volume>,
+    service: Arc<Service>,
     strikes: Strikes,
     executor: Executor,
     /// Where the world's own tasks run.
@@ -195,7 +199,9 @@ impl World {
             config.records_messages,
             strikes.clone(),
         );
-        let volume = Volume::new(timeline.clone(), streams.stream("disk"), config.disk);
+        let volume =
+            Volume::new(timeline.clone(), streams.stream("disk"), config.disk, strikes.clone());
+        let service = Service::new(timeline.clone(), strikes.clone());
         let process = executor.create_process("world");
         let inner = Inner {
             streams,
@@ -203,6 +209,7 @@ impl World {
             meter: Arc::new(meter),
             wire: Arc::new(wire),
             volume: Arc::new(volume),
+            service: Arc::new(service),
             strikes,
             executor,
             process,
@@ -342,6 +349,11 @@ impl World {
     /// Cuts the power of `node`: memory is gone, unsynced bytes and names are lost or torn, and its
     /// connections fall silent.
     pub fn crash(&self, node: &str) {
+        self.crash_leaving(node, Leaves::Drawn);
+    }
+
+    /// As [`World::crash`], with a choice of what is left of what was not synced.
+    pub fn crash_leaving(&self, node: &str, leaves: Leaves) {
         let (life, process) = self.with_node(node, |entry| {
             entry.is_paused = false;
             (entry.life.clone(), entry.process.clone())
@@ -353,7 +365,7 @@ impl World {
         life.lose();
         life.node.set_powered(false);
         self.inner.wire.on_crash(&life);
-        self.inner.volume.on_crash(life.node.index);
+        self.inner.volume.on_crash(life.node.index, leaves);
         process.kill();
     }
 
@@ -552,40 +564,6 @@ impl World {
     pub fn messages(&self) -> Vec<Message> {
         self.inner.wire.messages()
     }
-
-    // The disk.
-
-    /// How long an operation on the disk takes on `node` from now on; `None` is as configured.
-    pub fn set_disk_latency(&self, node: &str, range: Option<RangeInclusive<Duration>>) {
-        self.inner.volume.set_latency(self.index(node), range);
-    }
-
-    /// The next write, sync or change of a name whose path contains `path_contains` takes `duration`
-    /// longer on `node`.
-    pub fn stall_writes(&self, node: &str, path_contains: &str, duration: Duration) {
-        self.inner.volume.stall_writes(self.index(node), path_contains, duration);
-    }
-
-    /// The next `count` operations of `node` on paths that contain `path_contains` fail.
-    pub fn fail_disk(&self, node: &str, kind: io::ErrorKind, path_contains: &str, count: u32) {
-        self.inner.volume.fail(self.index(node), kind, path_contains, count);
-    }
-
-    /// Takes back stalls and failures that did not strike yet, and disk latencies.
-    pub fn heal_disks(&self) {
-        self.inner.volume.heal();
-    }
-
-    /// Inverts one bit of one durable file whose path contains `path_contains`, and says which;
-    /// `None` when there is no such file with content.
-    pub fn flip_bit(&self, path_contains: &str) -> Option<(PathBuf, u64)> {
-        self.inner.volume.flip_bit(path_contains)
-    }
-
-    /// The files from outside.
-    pub fn disk(&self) -> InspectableDisk {
-        InspectableDisk { volume: self.inner.volume.clone() }
-    }
 }
 
 /// Ends everything when `main` has ended, so that tasks and what they hold are dropped.
@@ -600,6 +578,7 @@ impl Drop for Cleanup {
             entry.process.kill();
         }
         inner.process.kill();
+        inner.volume.forget_watchers();
         inner.timeline.clear();
     }
 }
