@@ -16,6 +16,7 @@ compile_error!(
 mod evidence;
 pub mod fault;
 mod inject;
+mod input;
 pub mod legal;
 pub mod liveness;
 pub mod plants;
@@ -24,6 +25,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod seed_file;
+pub mod swarm;
 pub mod sweep;
 pub mod trace;
 pub mod verdict;

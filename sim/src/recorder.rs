@@ -5,7 +5,7 @@
 //! seed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,11 +14,11 @@ use seawall_protocol::event::Event;
 use seawall_protocol::{CheckpointId, SubtaskId};
 
 use crate::evidence::Evidence;
-use crate::fault::{Fault, On, Trigger, Verb};
+use crate::fault::{Fault, On, Trigger, Verb, When};
 use crate::inject::Injector;
 use crate::scenario::Node;
 use crate::trace::{Chains, Entry, Trace, What};
-use crate::world::World;
+use crate::world::{self, Call, World};
 
 /// Collects the trace and counts events for the faults that wait for them. Outlives the world, so that
 /// the trace of a run that ends in a panic is not lost.
@@ -111,9 +111,34 @@ impl Recorder {
         })
     }
 
+    /// A call to the disk. Returns the faults that waited for it.
+    pub(crate) fn on_call(&self, call: &Call, when: world::When) -> Vec<(usize, Duration)> {
+        let time = match when {
+            world::When::Before => When::Before,
+            world::When::After => When::After,
+        };
+        let node = Node::from_name(&call.node);
+        due(&mut self.lock().waiting, |on| {
+            let is_path =
+                on.path.as_deref().is_none_or(|it| call.path.to_string_lossy().contains(it));
+            on.call.is_some_and(|it| it.world().include(call.operation))
+                && on.when.unwrap_or(When::Before) == time
+                && is_path
+                && (on.node.is_none() || on.node == node)
+        })
+    }
+
+    /// Whether any fault waits for a call to the disk.
+    pub(crate) fn waits_for_calls(&self) -> bool {
+        self.lock().waiting.iter().any(|it| it.on.call.is_some())
+    }
+
     /// Whoever reports what is being reported on `node` stands still so long before its next step.
-    pub(crate) fn hold(&self, node: Node, stall: Duration) {
-        self.lock().holds.insert(node, stall);
+    pub(crate) fn hold(&self, at: Duration, node: Node, stall: Duration) {
+        let state = &mut *self.lock();
+        state.holds.insert(node, stall);
+        let what = What::Struck(format!("{node} stands still for {stall:?}"));
+        state.trace.entries.push(Entry { at, node: None, what });
     }
 
     /// Arms a stop.
@@ -141,9 +166,14 @@ impl Recorder {
         self.lock().trace.clone()
     }
 
-    /// Which faults of the schedule happened.
-    pub(crate) fn happened(&self) -> Vec<bool> {
-        self.lock().happened.clone()
+    /// The trace so far and which faults of the schedule happened; nothing when a run that hangs holds them.
+    pub(crate) fn try_look(&self) -> (Trace, Vec<bool>) {
+        let look = |state: &State| (state.trace.clone(), state.happened.clone());
+        match self.state.try_lock() {
+            Ok(state) => look(&state),
+            Err(TryLockError::Poisoned(state)) => look(&state.into_inner()),
+            Err(TryLockError::WouldBlock) => (Trace::default(), Vec::new()),
+        }
     }
 
     /// Looks at what was collected besides the trace.
@@ -156,7 +186,7 @@ impl Recorder {
         let state = &mut *self.lock();
         let at = world.now();
         state.evidence.on_event(at, &world.disk(), &event);
-        let mut is_last = false;
+        let (mut is_last, mut struck) = (false, None);
         if let Event::SnapshotWritten { checkpoint, .. } = event {
             let written = state.written.entry(checkpoint).or_default();
             *written += 1;
@@ -168,10 +198,15 @@ impl Recorder {
         if let Some(index) = state.stops.iter().position(is_met) {
             let stop = state.stops.remove(index);
             state.holds.insert(node, stop.stall);
+            struck = Some(stop);
         }
         let chains = &state.trace.chains;
         let due = due(&mut state.waiting, |on| matches(on, node, &event, chains));
         state.trace.entries.push(Entry { at, node: Some(node), what: What::Event(event) });
+        if let Some(Stop { event, stall, .. }) = struck {
+            let what = What::Struck(format!("{node} stands still for {stall:?} at {event}"));
+            state.trace.entries.push(Entry { at, node: None, what });
+        }
         due
     }
 }

@@ -9,9 +9,10 @@
 //! Every run has a thread of its own and shares nothing with others.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use seawall_env::Env;
@@ -33,7 +34,6 @@ use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
-use crate::report;
 use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
@@ -66,18 +66,44 @@ pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
     verdict
 }
 
-/// Runs a scenario with a seed and this schedule of faults.
-pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
-    quiet_panics();
-    let scenario = scenario.clone();
-    let thread = std::thread::Builder::new()
-        .name(RUN_THREAD.to_owned())
-        .spawn(move || on_this_thread(&scenario, seed, schedule))
-        .expect("a thread can be started");
-    thread.join().expect("a run catches its panics")
+/// How a run is made; nothing here changes what happens in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Real time after which a run is stopped and taken for stuck.
+    pub wall_time_max: Duration,
 }
 
-fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+impl Default for Options {
+    fn default() -> Self {
+        Self { wall_time_max: WALL_TIME_MAX }
+    }
+}
+
+/// Runs a scenario with a seed and this schedule of faults.
+pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    run_as(scenario, seed, schedule, Options::default())
+}
+
+/// The same, made in this way. A run that does not even come back from one poll is left behind on its
+/// thread, which nothing but the end of the process can stop, and is stuck.
+pub fn run_as(scenario: &Scenario, seed: u64, schedule: Vec<Fault>, options: Options) -> Verdict {
+    quiet_panics();
+    let scenario = scenario.clone();
+    let (verdict, result) = mpsc::channel();
+    std::thread::Builder::new()
+        .name(RUN_THREAD.to_owned())
+        .spawn(move || on_this_thread(&scenario, seed, schedule, options, &verdict))
+        .expect("a thread can be started");
+    result.recv().expect("a run catches its panics, and a watchdog sees the end of its time")
+}
+
+fn on_this_thread(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    options: Options,
+    answer: &mpsc::Sender<Verdict>,
+) {
     let mut stream = Streams::new(seed).stream("workload");
     let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
     let chains = workload::chains(&prepared.job);
@@ -95,41 +121,66 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
         plant,
     };
     let config = WorldConfig::default();
-    let name = scenario.name.clone();
-    let watchdog = Watchdog::start(Arc::clone(&config.progress), WALL_TIME_MAX, move |task| {
-        let hint = "look for a loop without an await in it";
-        report::error(&format!("{name} seed {seed}: {task} does not return\nhint: {hint}"));
-        let stuck = Outcome::Stuck { pending: task };
-        std::process::exit(stuck.exit_code().into());
-    });
+    let watchdog = {
+        let (recorder, schedule, answer) = (recorder.clone(), schedule.clone(), answer.clone());
+        Watchdog::start(Arc::clone(&config.progress), options.wall_time_max, move |task| {
+            let hint = "look for a loop without an await in it";
+            let pending = format!("{task} does not return\nhint: {hint}");
+            let violated = vec!["recovers".to_owned()];
+            let judged = (Outcome::Stuck { pending }, violated);
+            // Nobody listens when the run came to its end in this moment.
+            let _ = answer.send(verdict(seed, judged, schedule, &recorder, None));
+        })
+    };
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     drop(watchdog);
-    let mut checkpoints = None;
-    let (result, violated, virtual_time) = match ended {
-        Ok(Ok(facts)) => {
-            let (result, violated) = judge(scenario, &facts.histories, &recorder.trace());
-            checkpoints = facts.checkpoints;
-            (result, violated, facts.virtual_time)
-        }
+    let (judged, facts) = match ended {
+        Ok(Ok(facts)) => (judge(scenario, &facts.histories, &recorder.trace()), Some(facts)),
         Ok(Err(stuck)) => {
             let mut pending = vec![stuck.to_string()];
             pending.extend(liveness::pending(&recorder.trace()));
             let violated = vec!["recovers".to_owned()];
-            (Outcome::Stuck { pending: pending.join("\n  ") }, violated, stuck.now)
+            ((Outcome::Stuck { pending: pending.join("\n  ") }, violated), None)
         }
         Err(_) => {
             let cause = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
             let property = NO_PANIC.to_owned();
             let message = format!("{property}: {cause}");
             let violated = vec![property.clone()];
-            (Outcome::Violated { property, message }, violated, Duration::ZERO)
+            ((Outcome::Violated { property, message }, violated), None)
         }
     };
-    let trace = recorder.trace();
+    // The caller may have been told that this run hangs, and gone on.
+    let _ = answer.send(verdict(seed, judged, schedule, &recorder, facts));
+}
+
+fn verdict(
+    seed: u64,
+    (result, violated): (Outcome, Vec<String>),
+    schedule: Vec<Fault>,
+    recorder: &Recorder,
+    facts: Option<Facts>,
+) -> Verdict {
+    let (trace, happened) = recorder.try_look();
     let counts = count(&trace);
-    let happened = recorder.happened();
-    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time, checkpoints }
+    let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
+    let (strikes, virtual_time, checkpoints) = match facts {
+        Some(facts) => (facts.strikes, facts.virtual_time, facts.checkpoints),
+        None => (BTreeMap::new(), last, None),
+    };
+    Verdict {
+        seed,
+        result,
+        violated,
+        schedule,
+        happened,
+        trace,
+        counts,
+        strikes,
+        virtual_time,
+        checkpoints,
+    }
 }
 
 /// The engine's assertions hold.
@@ -149,6 +200,7 @@ struct Facts {
     /// One for each run of the job.
     histories: Vec<History>,
     checkpoints: Option<Remembered>,
+    strikes: BTreeMap<&'static str, u64>,
     virtual_time: Duration,
 }
 
@@ -227,6 +279,7 @@ impl Stage {
         Facts {
             histories,
             checkpoints: evidence::remembered(&world.disk(), root),
+            strikes: world.stats().struck,
             virtual_time: world.now(),
         }
     }
@@ -302,7 +355,14 @@ impl Stage {
             (What::Event(event), Some(node)) => {
                 Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
             }
-            (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
+            (
+                What::Event(_)
+                | What::Fault(_)
+                | What::Healed(_)
+                | What::Ended(_)
+                | What::Struck(_),
+                _,
+            ) => None,
         });
         let disk = world.disk();
         let mut expected_output = self.prepared.expected_output();
@@ -328,10 +388,10 @@ impl Stage {
             Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE, STORAGE_THEN]),
             Ending::Failed(_) | Ending::TimeUp => Vec::new(),
         };
-        let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
+        let (checkpoints, visible_early, taken_back) = self.recorder.with_evidence(|it| {
             it.look_at_checkpoints(&disk);
             it.look_at_savepoints(&disk);
-            (it.checkpoints(), it.visible_early())
+            (it.checkpoints(), it.visible_early(), it.taken_back(world.now(), &disk))
         });
         History {
             events: events.collect(),
@@ -339,6 +399,7 @@ impl Stage {
             committed_output: evidence::committed_output(&disk),
             sequences: evidence::sequences(&disk, &self.prepared),
             visible_early,
+            taken_back,
             checkpoints,
             leftover_files,
             limits: self.limits(),
@@ -457,10 +518,10 @@ impl Process {
     }
 
     fn job(&self) -> Arc<seawall_stream::Job> {
-        match self.plant {
+        self.injector.tapped(match self.plant {
             Some(plant) => Arc::new(plant.plant_in_job(&self.prepared.job)),
             None => Arc::clone(&self.prepared.job),
-        }
+        })
     }
 }
 
@@ -518,7 +579,7 @@ fn count(trace: &Trace) -> Counts {
             What::Fault(_) => counts.faults += 1,
             What::Event(Event::CheckpointCompleted { .. }) => counts.checkpoints += 1,
             What::Event(Event::AttemptStarted { .. }) => attempts += 1,
-            What::Event(_) | What::Healed(_) | What::Ended(_) => {}
+            What::Event(_) | What::Healed(_) | What::Ended(_) | What::Struck(_) => {}
         }
     }
     counts.recoveries = attempts.saturating_sub(1);

@@ -1,5 +1,6 @@
 //! What came of a run, and the exit code that says so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
@@ -24,6 +25,8 @@ pub struct Verdict {
     pub trace: Trace,
     /// How often.
     pub counts: Counts,
+    /// How often faults changed something, by the names of the world.
+    pub strikes: BTreeMap<&'static str, u64>,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.

@@ -6,13 +6,13 @@ use std::time::Instant;
 use clap::Args;
 use seawall_sim::scenario::Scenario;
 use seawall_sim::verdict::Result as Outcome;
-use seawall_sim::{report, run, verify};
+use seawall_sim::{report, run, swarm, verify};
 
 use super::{Usage, write_trace};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// A scenario file, or its name: crash/worker-after-ack
+    /// A scenario file, or its name: crash/worker-after-ack; `swarm/quick` or `swarm/deep` draw one
     scenario: PathBuf,
     /// The seed; the scenario's first when absent
     #[arg(long)]
@@ -31,7 +31,14 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
             found.len()
         ));
     };
-    let scenario = Scenario::load(path).map_err(|it| it.to_string())?;
+    let scenario = match verify::profile(path) {
+        Some(profile) => {
+            let scenario = swarm::scenario(profile, arguments.seed.unwrap_or(1));
+            report::say(&scenario.text);
+            scenario
+        }
+        None => Scenario::load(path).map_err(|it| it.to_string())?,
+    };
     let seed = arguments.seed.unwrap_or(scenario.seeds[0]);
     let start = Instant::now();
     let verdict = run::run(&scenario, seed);

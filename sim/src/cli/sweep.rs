@@ -1,22 +1,32 @@
-//! `sweep`: scenarios over many seeds, and a verdict table.
+//! `sweep`: scenarios or the swarm over many seeds, and a verdict table.
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use seawall_sim::scenario::quantity::parse_seed_range;
-use seawall_sim::{report, sweep, verify};
+use seawall_sim::scenario::quantity::{parse_seed_range, parse_time};
+use seawall_sim::sweep::{self, Plan, Shard, Stop, default_jobs};
+use seawall_sim::{report, swarm};
 
 use super::{Usage, load};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Scenario files, directories or names
-    #[arg(required = true)]
+    /// Scenario files, directories or names; `swarm/quick` and `swarm/deep` draw a scenario for each seed.
+    /// The quick swarm when none is given
     paths: Vec<PathBuf>,
     /// Seeds to run, both ends included: 1..100; each scenario's own when absent; a seed file keeps its own
     #[arg(long, value_name = "A..B", value_parser = seed_range)]
     seeds: Option<Seeds>,
+    /// Begin no more runs after this time, such as 10m; without --seeds, seeds go on without end until then
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Duration>,
+    /// Only a part of the runs: the second of eight is 2/8
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse, default_value = "1/1")]
+    shard: Shard,
     /// Runs at a time; one for each core when absent
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -41,11 +51,28 @@ fn seed_range(text: &str) -> Result<Seeds, String> {
     parse_seed_range(text).map(Seeds)
 }
 
+/// As in scenario files; `10m` is what people type.
+fn time(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('m') {
+        Some(minutes) => parse_time(&format!("{minutes}min")),
+        None => parse_time(text),
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
-    let loaded = load(&arguments.paths)?;
-    let seeds = arguments.seeds.as_ref().map(|it| it.0.as_slice());
-    let jobs = arguments.jobs.map_or_else(sweep::default_jobs, NonZero::get);
-    let summary = verify::sweep_all(&loaded, seeds, jobs);
+    let swarm = [PathBuf::from(swarm::Profile::Quick.name())];
+    let paths = if arguments.paths.is_empty() { &swarm } else { arguments.paths.as_slice() };
+    let loaded = load(paths)?;
+    let stop = Arc::new(Stop::at(arguments.until.map(|it| Instant::now() + it)));
+    stop_on_interrupt(Arc::clone(&stop))?;
+    let plan = Plan {
+        is_endless: arguments.seeds.is_none() && arguments.until.is_some(),
+        seeds: arguments.seeds.as_ref().map(|it| it.0.clone()),
+        shard: arguments.shard,
+        jobs: arguments.jobs.map_or_else(default_jobs, NonZero::get),
+        stop,
+    };
+    let summary = sweep::sweep_all(&loaded, &plan);
     report::print_summary(&summary);
     if let Some(path) = &arguments.reports.json {
         report::write(path, &report::json(&summary))?;
@@ -54,4 +81,18 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
         report::write(path, &report::junit("seawall-sim sweep", &summary))?;
     }
     Ok(summary.exit_code)
+}
+
+/// The first Ctrl-C begins no more runs, so that what there is can be reported; the second ends the program.
+fn stop_on_interrupt(stop: Arc<Stop>) -> Usage<()> {
+    const INTERRUPTED: i32 = 130;
+    let is_second = AtomicBool::new(false);
+    let on_interrupt = move || {
+        if is_second.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        report::tell("\nstopping: what has begun is finished and reported; once more to give up");
+        stop.ask();
+    };
+    ctrlc::set_handler(on_interrupt).map_err(|it| format!("cannot listen for Ctrl-C: {it}"))
 }

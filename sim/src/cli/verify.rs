@@ -22,11 +22,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let start = Instant::now();
     let loaded = load(&[verify::scenario_directory()])?;
-    let scenarios = verify::sweep_all(&loaded, None, sweep::default_jobs());
+    let scenarios = sweep::sweep_all(&loaded, &sweep::Plan::default());
     let mut rows = scenarios.rows;
     report::tell("checking the models");
     rows.extend(verify::check_models(sweep::default_jobs()));
-    let summary = Summary::new(rows, start.elapsed());
+    let mut summary = Summary::new(rows, start.elapsed());
+    summary.groups = scenarios.groups;
     if arguments.json {
         report::say(&report::json(&summary));
     } else {

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use super::Draw;
-use crate::scenario::quantity::{Bytes, BytesPerSecond, PerMillion, Percent, TimeRange};
+use crate::scenario::quantity::{BytesPerSecond, PerMillion, Percent, TimeRange};
 use crate::scenario::{Cluster, Node, problem};
 
 /// A value in the table of a verb.
@@ -29,7 +29,7 @@ macro_rules! plain {
 }
 pub(crate) use plain;
 
-plain!(bool, String, NonZeroU32, Bytes, BytesPerSecond, Percent, PerMillion, Each);
+plain!(bool, u32, String, NonZeroU32, BytesPerSecond, Percent, PerMillion, Each);
 
 impl<T: Field> Field for Option<T> {
     fn resolve(&mut self, cluster: Cluster, draw: &mut Draw<'_>) {

@@ -9,6 +9,7 @@
 //! can carry it, and nothing that happens in the run changes what is drawn.
 
 mod field;
+pub mod kinds;
 mod verb;
 
 use std::time::Duration;
@@ -18,8 +19,11 @@ use serde::{Deserialize, Serialize};
 pub use field::{Each, Nodes, Side};
 pub(crate) use verb::FaultText;
 pub use verb::{
-    Ask, AskFor, Clock, Crash, CrashRack, DiskError, FailDisk, Hold, Kill, Partition, Pause, Phase,
-    Reset, RollingRestart, SlowCheckpoint, SlowDisk, SlowNetwork, Swizzle, Verb,
+    Ask, AskFor, Bandwidth, Clock, Crash, CrashRack, DelayMessage, DiskError, DuplicateMessage,
+    FailDisk, FailService, Flaky, HalfOpen, HangConnects, Hold, IdleInput, Kill, Leaving, LieKind,
+    LoseMessage, LyingDisk, MishapKind, Operation, Partition, Pause, Phase, RefuseConnects, Reset,
+    RollingRestart, Rot, SilentReconnect, SlowCheckpoint, SlowCpu, SlowDisk, SlowNetwork,
+    StaleListings, Swizzle, ThrottleDisk, VERBS, Verb, VerbDoc,
 };
 
 use crate::scenario::quantity::{TimeRange, show_time};
@@ -46,7 +50,8 @@ pub enum Trigger {
     Every(Duration),
 }
 
-/// Something that happens, to wait for: an event of the protocol or another fault. Exactly one of them.
+/// Something that happens, to wait for: an event of the protocol, another fault, or a call to the disk.
+/// Exactly one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct On {
@@ -56,6 +61,15 @@ pub struct On {
     /// The verb of the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// A call to the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Operation>,
+    /// Only calls on paths that contain this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Before a call has its effect, or after it; before when it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// The first is 1; counted among those that match.
     pub nth: u32,
     /// Only events of this checkpoint.
@@ -70,6 +84,16 @@ pub struct On {
     /// How long after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<TimeRange>,
+}
+
+/// Before a call to the disk has its effect, or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Nothing happened yet.
+    Before,
+    /// It happened, and its caller does not know.
+    After,
 }
 
 /// How many faults one `every` may become.

@@ -14,22 +14,53 @@ use toml::Spanned;
 
 use super::Draw;
 use super::field::{Each, Field, Nodes, Side, plain};
-use crate::scenario::quantity::{PerMillion, Time, TimeRange};
+use crate::scenario::quantity::{BytesPerSecond, PerMillion, Percent, Time, TimeRange};
 use crate::scenario::{Cluster, OnText};
+use crate::world::Operations;
+
+/// A verb as the documentation shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct VerbDoc {
+    /// The key in a `[[fault]]` table.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    keys: &'static [(&'static str, &'static str)],
+}
+
+impl VerbDoc {
+    /// Its keys and what they mean.
+    pub fn keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        // `for` is a word of Rust's.
+        let name = |field| if matches!(field, "lasts" | "what") { "for" } else { field };
+        self.keys.iter().map(move |(field, about)| (name(*field), about.trim()))
+    }
+}
 
 /// From one list: a struct for each verb, the enum over them, and the text of a `[[fault]]`.
 macro_rules! verbs {
-    ($($(#[$about:meta])* $verb:ident $key:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* })*) => {
+    ($($(#[doc = $about:literal])* $verb:ident $key:ident {
+        $($(#[doc = $meaning:literal])* $(#[serde($($serde:tt)*)])* $field:ident: $type:ty,)*
+    })*) => {
         $(
-            $(#[$about])*
+            $(#[doc = $about])*
             #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
             #[serde(deny_unknown_fields)]
-            pub struct $verb { $($(#[$meta])* pub $field: $type,)* }
+            pub struct $verb {
+                $($(#[doc = $meaning])* $(#[serde($($serde)*)])* pub $field: $type,)*
+            }
         )*
+
+        /// Every verb as the documentation shows it.
+        pub const VERBS: &[VerbDoc] = &[$(VerbDoc {
+            name: stringify!($key),
+            about: concat!($($about),*),
+            keys: &[$((stringify!($field), concat!($($meaning),*)),)*],
+        },)*];
 
         /// What the world does.
         #[derive(Debug, Clone, PartialEq, Eq)]
-        pub enum Verb { $($(#[$about])* $verb($verb),)* }
+        pub enum Verb { $($(#[doc = $about])* $verb($verb),)* }
 
         impl Verb {
             /// The keys in a file, in the order of the documentation.
@@ -105,6 +136,8 @@ verbs! {
         restart_after: Option<TimeRange>,
         /// Crashes once more, so long after it is back.
         again_after: Option<TimeRange>,
+        /// What is left of bytes and names that were not synced: `drawn` when it is absent.
+        leaving: Option<Leaving>,
     }
     /// A process is killed and its machine lives on: what it wrote stays, its connections are closed.
     Kill kill {
@@ -131,6 +164,16 @@ verbs! {
         node: Nodes,
         /// When it goes on.
         resume_after: Option<TimeRange>,
+    }
+    /// Every step of a node takes longer, while the others go on.
+    SlowCpu slow_cpu {
+        /// Who.
+        node: Nodes,
+        /// How long each step waits.
+        delay: TimeRange,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
     }
     /// The clock of a node jumps ahead, or runs fast or slow from now on.
     Clock clock {
@@ -182,6 +225,96 @@ verbs! {
         #[serde(rename = "for")]
         lasts: Option<TimeRange>,
     }
+    /// A link carries so many bytes a second and no more.
+    Bandwidth bandwidth {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// In both directions.
+        #[serde(default)]
+        both: bool,
+        /// At most.
+        rate: BytesPerSecond,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// The next frames from one side to the other are late, and what follows them waits.
+    DelayMessage delay_message {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// How late.
+        by: TimeRange,
+        /// How many; 1 when it is absent.
+        count: Option<NonZeroU32>,
+    }
+    /// The next frame from one side to the other is lost, and its connection breaks.
+    LoseMessage lose_message {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// How many; 1 when it is absent.
+        count: Option<NonZeroU32>,
+    }
+    /// The next frames between a coordinator and a worker arrive twice. Frames between workers never do: a
+    /// channel is a connection, and TCP does not repeat.
+    DuplicateMessage duplicate_message {
+        /// Senders.
+        from: Side,
+        /// Receivers.
+        to: Side,
+        /// How many; 1 when it is absent.
+        count: Option<NonZeroU32>,
+    }
+    /// Every connection between the two sides breaks for the first; the other learns it when it sends.
+    SilentReconnect silent_reconnect {
+        /// Who is told.
+        from: Side,
+        /// Who is not.
+        to: Side,
+    }
+    /// Every connection between the two sides goes dead without a word; new ones can be made.
+    HalfOpen half_open {
+        /// One side.
+        from: Side,
+        /// The other.
+        to: Side,
+        /// When the ends are told that it broke.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// Connects to a node are refused.
+    RefuseConnects refuse_connects {
+        /// To whom.
+        node: Nodes,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// Connects to a node hang until their timeout.
+    HangConnects hang_connects {
+        /// To whom.
+        node: Nodes,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// Connections of a link break again and again.
+    Flaky flaky {
+        /// One side.
+        from: Side,
+        /// The other.
+        to: Side,
+        /// The share of frames that break their connection.
+        resets: Percent,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
     /// Every disk operation of a node takes longer.
     SlowDisk slow_disk {
         /// Whose.
@@ -213,10 +346,71 @@ verbs! {
         node: Nodes,
         /// How.
         error: DiskError,
+        /// Which: `any` when it is absent.
+        operation: Option<Operation>,
         /// How many operations; 1 when it is absent.
         count: Option<NonZeroU32>,
         /// Only on paths that contain this.
         path: Option<String>,
+    }
+    /// The disk of a node takes so many bytes a second and no more.
+    ThrottleDisk throttle_disk {
+        /// Whose.
+        node: Nodes,
+        /// At most.
+        rate: BytesPerSecond,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// Listings miss what other nodes did lately.
+    StaleListings stale_listings {
+        /// How far they are behind.
+        lag: Each,
+        /// How long it stays so.
+        #[serde(rename = "for")]
+        lasts: Option<TimeRange>,
+    }
+    /// The disk of a node does something else than it says.
+    LyingDisk lying_disk {
+        /// Whose.
+        node: Nodes,
+        /// What.
+        lie: LieKind,
+        /// How many operations; 1 when it is absent.
+        count: Option<NonZeroU32>,
+        /// Only on paths that contain this.
+        path: Option<String>,
+    }
+    /// A bit of a durable file is inverted for good; what has no second copy is spared.
+    Rot rot {
+        /// Of a file whose path contains this.
+        path: String,
+    }
+    /// Requests of a node to the storage service go wrong.
+    FailService fail_service {
+        /// Whose.
+        node: Nodes,
+        /// How.
+        mishap: MishapKind,
+        /// How much later the answer comes; only for `indeterminate` and `slow`.
+        by: Option<TimeRange>,
+        /// How many requests; 1 when it is absent.
+        count: Option<NonZeroU32>,
+        /// Only of objects whose path contains this.
+        path: Option<String>,
+    }
+    /// The sources have nothing to read for a while.
+    IdleInput idle_input {
+        /// Only the source subtask of this number.
+        subtask: Option<u32>,
+        /// How long.
+        #[serde(rename = "for")]
+        lasts: TimeRange,
+        /// How often; once when it is absent.
+        times: Option<NonZeroU32>,
+        /// Between two times.
+        gap: Option<TimeRange>,
     }
     /// Somebody asks for something, again and again until the job answers.
     Ask ask {
@@ -234,6 +428,84 @@ pub enum DiskError {
     Io,
     /// There is no room.
     Full,
+}
+
+/// What a crash leaves of bytes and names that were not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Leaving {
+    /// A drawn prefix of each.
+    Drawn,
+    /// Nothing.
+    Nothing,
+    /// Everything.
+    Everything,
+    /// All names and a part of the bytes, the last block torn.
+    Prefix,
+    /// All names and bytes, with zeroes in the middle.
+    Hole,
+    /// All bytes, and only the names of the directory that was changed last.
+    LastDirectory,
+    /// Everything, and each renamed file under its old name, too.
+    BothNames,
+    /// Everything, but renamed files have neither name.
+    NoName,
+}
+
+/// Which disk operations fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// Every one.
+    Any,
+    /// Open, read, length, list.
+    Read,
+    /// Create, append, rename, remove.
+    Write,
+    /// Of files and directories.
+    Sync,
+}
+
+impl Operation {
+    /// As the world calls it.
+    pub(crate) fn world(self) -> Operations {
+        match self {
+            Self::Any => Operations::Any,
+            Self::Read => Operations::Read,
+            Self::Write => Operations::Write,
+            Self::Sync => Operations::Sync,
+        }
+    }
+}
+
+/// What a disk does instead of what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LieKind {
+    /// A read returns too little.
+    ShortRead,
+    /// A read returns one bit inverted.
+    RottenRead,
+    /// Bytes land in another file.
+    MisdirectedWrite,
+    /// Bytes are synced and never stored.
+    PhantomWrite,
+}
+
+/// How a request to the storage service goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MishapKind {
+    /// Carried out, and reported failed.
+    Indeterminate,
+    /// Refused, without an effect.
+    Refused,
+    /// Slow.
+    Slow,
+    /// A conditional write meets a conflict that is none.
+    Conflict,
+    /// A conditional write meets itself.
+    OwnConflict,
 }
 
 /// What somebody can ask for.
@@ -269,6 +541,8 @@ impl AskFor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// The order to take the checkpoint is late.
+    Barrier,
     /// A subtask has the first barrier and reads nothing.
     Alignment,
     /// A subtask has all barriers, has passed them on, and stands still over its snapshot.
@@ -285,7 +559,7 @@ pub enum Phase {
     Notification,
 }
 
-plain!(DiskError, AskFor, Phase);
+plain!(DiskError, AskFor, Phase, Leaving, Operation, LieKind, MishapKind);
 
 impl Verb {
     /// Whether it strikes whoever reports the event that triggers it.

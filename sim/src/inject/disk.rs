@@ -1,13 +1,21 @@
 //! Faults of the disk and of what is written to it.
 
 use std::io;
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::time::Duration;
 
 use super::Injector;
-use super::network::inclusive;
-use crate::fault::{DiskError, FailDisk, Phase, SlowCheckpoint, SlowDisk};
+use super::network::{count, inclusive};
+use crate::evidence;
+use crate::fault::{
+    DiskError, FailDisk, FailService, LieKind, LyingDisk, MishapKind, Operation, Phase, Rot,
+    SlowCheckpoint, SlowDisk, StaleListings, ThrottleDisk,
+};
 use crate::recorder::Stop;
+use crate::scenario::Node;
 use crate::workload::STORAGE;
+use crate::world::{Lie, Mishap, Request};
 
 impl Injector {
     pub(super) fn slow_disk(&self, it: &SlowDisk) {
@@ -24,6 +32,10 @@ impl Injector {
         let (node, stall) = (it.node.one(), it.stall.least);
         let stop = |event| self.recorder.stop_at(Stop { node, event, stall, is_last: false });
         match it.phase.unwrap_or(Phase::Upload) {
+            Phase::Barrier => {
+                let coordinator = Node::Coordinator.to_string();
+                self.world.delay_next(&coordinator, &node.to_string(), stall, 1);
+            }
             Phase::Upload => {
                 self.world.stall_writes(&node.to_string(), &format!("{STORAGE}/chk-"), stall);
             }
@@ -46,8 +58,67 @@ impl Injector {
             DiskError::Io => io::ErrorKind::Other,
             DiskError::Full => io::ErrorKind::StorageFull,
         };
-        let path = it.path.as_deref().unwrap_or("");
-        let count = it.count.map_or(1, NonZeroU32::get);
-        self.world.fail_disk(&it.node.one().to_string(), kind, path, count);
+        let operations = it.operation.unwrap_or(Operation::Any).world();
+        let node = it.node.one().to_string();
+        let (path, count) = (it.path.as_deref().unwrap_or(""), count(it.count));
+        self.world.fail_disk_on(&node, operations, kind, path, count);
+    }
+
+    pub(super) fn throttle_disk(&self, it: &ThrottleDisk) {
+        let node = it.node.one().to_string();
+        self.world.set_disk_rate(&node, NonZeroU64::new(it.rate.0));
+        let this = self.clone();
+        self.heal_after(it.lasts, move || {
+            this.world.set_disk_rate(&node, None);
+            this.healed(format!("throttled disk {node}"));
+        });
+    }
+
+    pub(super) fn stale_listings(&self, it: &StaleListings) {
+        self.world.set_listing_lag(Some(inclusive(it.lag.0)));
+        let this = self.clone();
+        self.heal_after(it.lasts, move || {
+            this.world.set_listing_lag(None);
+            this.healed("listings are up to date".to_owned());
+        });
+    }
+
+    pub(super) fn lying_disk(&self, it: &LyingDisk) {
+        let lie = match it.lie {
+            LieKind::ShortRead => Lie::ShortRead,
+            LieKind::RottenRead => Lie::RottenRead,
+            LieKind::MisdirectedWrite => Lie::MisdirectedWrite,
+            LieKind::PhantomWrite => Lie::PhantomWrite,
+        };
+        let node = it.node.one().to_string();
+        self.world.lie_about_disk(&node, lie, it.path.as_deref().unwrap_or(""), count(it.count));
+    }
+
+    /// The budget: what the newest checkpoints need and nothing else has is spared.
+    pub(super) fn rot(&self, it: &Rot) {
+        let disk = self.world.disk();
+        let needed = evidence::needed_files(&disk);
+        let is_spare =
+            |path: &Path| path.to_string_lossy().contains(&it.path) && !needed.contains(path);
+        match self.world.flip_bit_where(is_spare) {
+            Some((path, bit)) => {
+                self.struck(format!("bit {bit} of {} is inverted", path.display()));
+            }
+            None => self.struck("every file there is the last copy and was spared".to_owned()),
+        }
+    }
+
+    pub(super) fn fail_service(&self, it: &FailService) {
+        let by = it.by.map_or(Duration::ZERO, |it| it.least);
+        let (mishap, request) = match it.mishap {
+            MishapKind::Indeterminate => (Mishap::Indeterminate(by), None),
+            MishapKind::Refused => (Mishap::Refused, None),
+            MishapKind::Slow => (Mishap::Slow(by), None),
+            MishapKind::Conflict => (Mishap::Conflict { is_applied: false }, Some(Request::Put)),
+            MishapKind::OwnConflict => (Mishap::Conflict { is_applied: true }, Some(Request::Put)),
+        };
+        let node = it.node.one().to_string();
+        let (path, count) = (it.path.as_deref().unwrap_or(""), count(it.count));
+        self.world.fail_service(&node, mishap, request, path, count);
     }
 }

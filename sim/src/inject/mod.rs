@@ -16,14 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use seawall_env::Reaction;
 use seawall_runtime::control::Control;
+use seawall_stream::Job;
 
 use crate::fault::{Fault, Trigger, Verb};
+use crate::input::InputTap;
 use crate::recorder::Recorder;
 use crate::scenario::Node;
 use crate::scenario::quantity::TimeRange;
 use crate::trace::What;
-use crate::world::World;
+use crate::world::{ConnectFault, World};
 
 /// The faults of one run. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +40,7 @@ pub(crate) struct Injector {
     control: Control,
     /// Which run of the job it is; who asked an earlier one asks no more.
     run: Arc<AtomicU32>,
+    tap: InputTap,
 }
 
 impl Injector {
@@ -55,6 +59,7 @@ impl Injector {
             is_over: Arc::default(),
             control: Control::default(),
             run: Arc::default(),
+            tap: InputTap::default(),
         }
     }
 
@@ -66,6 +71,16 @@ impl Injector {
     /// How this world's people reach the job.
     pub(crate) fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// The job as it runs: with a tap in front of its sources when the schedule closes it.
+    pub(crate) fn tapped(&self, job: Arc<Job>) -> Arc<Job> {
+        let idles = |it: &Fault| matches!(it.verb, Verb::IdleInput(_));
+        if self.schedule.iter().any(idles) {
+            Arc::new(self.tap.put_on(&job, &self.world))
+        } else {
+            job
+        }
     }
 
     /// Where faults and events are written down.
@@ -81,6 +96,17 @@ impl Injector {
                 Trigger::On(_) => {}
                 Trigger::Every(_) => unreachable!("a schedule is resolved"),
             }
+        }
+        if self.recorder.waits_for_calls() {
+            let this = self.clone();
+            self.world.watch_disk(Arc::new(move |call, when| {
+                let due = this.recorder.on_call(call, when);
+                if due.is_empty() {
+                    return Reaction::Continue;
+                }
+                this.happen_after(due, Node::from_name(&call.node));
+                Reaction::Yield
+            }));
         }
     }
 
@@ -116,16 +142,34 @@ impl Injector {
             Verb::CrashRack(it) => self.crash_rack(it),
             Verb::RollingRestart(it) => self.rolling_restart(it),
             Verb::Pause(it) => self.pause(it),
+            Verb::SlowCpu(it) => self.slow_cpu(it),
             Verb::Clock(it) => self.clock(it),
             Verb::Partition(it) => self.partition(it),
             Verb::Swizzle(it) => self.swizzle(it),
             Verb::Reset(it) => self.reset(it),
             Verb::SlowNetwork(it) => self.slow_network(it),
+            Verb::Bandwidth(it) => self.bandwidth(it),
+            Verb::DelayMessage(it) => self.delay_message(it),
+            Verb::LoseMessage(it) => self.lose_message(it),
+            Verb::DuplicateMessage(it) => self.duplicate_message(it),
+            Verb::SilentReconnect(it) => self.silent_reconnect(it),
+            Verb::HalfOpen(it) => self.half_open(it),
+            Verb::RefuseConnects(it) => {
+                self.fail_connects(it.node, ConnectFault::Refuse, it.lasts);
+            }
+            Verb::HangConnects(it) => self.fail_connects(it.node, ConnectFault::Hang, it.lasts),
+            Verb::Flaky(it) => self.flaky(it),
             Verb::SlowDisk(it) => self.slow_disk(it),
             Verb::SlowCheckpoint(it) => self.slow_checkpoint(it),
+            Verb::ThrottleDisk(it) => self.throttle_disk(it),
+            Verb::StaleListings(it) => self.stale_listings(it),
+            Verb::LyingDisk(it) => self.lying_disk(it),
+            Verb::Rot(it) => self.rot(it),
+            Verb::FailService(it) => self.fail_service(it),
+            Verb::IdleInput(it) => self.idle_input(it),
             Verb::Hold(it) => {
                 let reporter = reporter.expect("validated: it waits for an event");
-                self.recorder.hold(reporter, it.lasts.least);
+                self.recorder.hold(self.world.now(), reporter, it.lasts.least);
             }
             Verb::FailDisk(it) => self.fail_disk(it),
             Verb::Ask(it) => self.ask(it.what),
@@ -152,6 +196,10 @@ impl Injector {
         self.recorder.note(self.world.now(), What::Healed(what));
     }
 
+    fn struck(&self, what: String) {
+        self.recorder.note(self.world.now(), What::Struck(what));
+    }
+
     /// Ends the safety phase: everything heals, and nothing goes wrong from now on.
     pub(crate) fn heal_all(&self) {
         self.recorder.end_safety_phase();
@@ -159,6 +207,7 @@ impl Injector {
         self.healed("everything: the liveness phase begins".to_owned());
         self.world.heal_all();
         self.world.heal_disks();
+        self.tap.open();
         for one in self.nodes.iter() {
             for other in self.nodes.iter() {
                 self.world.set_latency(&one.to_string(), &other.to_string(), None);

@@ -1,15 +1,20 @@
 //! Faults of processes, machines and their clocks.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Injector;
-use crate::fault::{Clock, Crash, CrashRack, Kill, Pause, RollingRestart};
+use crate::fault::{Clock, Crash, CrashRack, Kill, Leaving, Pause, RollingRestart, SlowCpu};
 use crate::scenario::Node;
+use crate::world::Leaves;
 
 impl Injector {
     pub(super) fn crash(&self, it: &Crash) {
         let node = it.node.one().to_string();
-        self.world.crash(&node);
+        match it.leaving {
+            None | Some(Leaving::Drawn) => self.world.crash(&node),
+            Some(leaving) => self.world.crash_leaving(&node, leaves(leaving)),
+        }
         let (this, again_after) = (self.clone(), it.again_after);
         self.heal_after(it.restart_after, move || {
             this.switch_on(&node);
@@ -30,7 +35,8 @@ impl Injector {
     }
 
     pub(super) fn crash_rack(&self, it: &CrashRack) {
-        let nodes: Vec<String> = it.nodes.all().iter().map(Node::to_string).collect();
+        // A seed may draw one node twice.
+        let nodes: BTreeSet<String> = it.nodes.all().iter().map(Node::to_string).collect();
         nodes.iter().for_each(|node| self.world.crash(node));
         let this = self.clone();
         self.heal_after(it.restart_after, move || {
@@ -65,6 +71,16 @@ impl Injector {
         });
     }
 
+    pub(super) fn slow_cpu(&self, it: &SlowCpu) {
+        let node = it.node.one().to_string();
+        self.world.set_slow_cpu(&node, Some(it.delay.least));
+        let this = self.clone();
+        self.heal_after(it.lasts, move || {
+            this.world.set_slow_cpu(&node, None);
+            this.healed(format!("{node} is as fast as before"));
+        });
+    }
+
     pub(super) fn clock(&self, it: &Clock) {
         let ahead = it.ahead.map_or(Duration::ZERO, |it| it.least);
         let drift = it.drift.map_or(0, |it| it.0);
@@ -76,5 +92,18 @@ impl Injector {
             self.healed(format!("{node} is back"));
             self.world.restart(node);
         }
+    }
+}
+
+fn leaves(leaving: Leaving) -> Leaves {
+    match leaving {
+        Leaving::Drawn => Leaves::Drawn,
+        Leaving::Nothing => Leaves::Nothing,
+        Leaving::Everything => Leaves::Everything,
+        Leaving::Prefix => Leaves::Prefix,
+        Leaving::Hole => Leaves::Hole,
+        Leaving::LastDirectory => Leaves::LastDirectory,
+        Leaving::BothNames => Leaves::BothNames,
+        Leaving::NoName => Leaves::NoName,
     }
 }

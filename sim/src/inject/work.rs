@@ -6,7 +6,8 @@ use std::time::Duration;
 use seawall_runtime::control::{Ask, Reply};
 
 use super::Injector;
-use crate::fault::AskFor;
+use super::network::count;
+use crate::fault::{AskFor, IdleInput};
 
 /// How long somebody waits who was not answered, before asking again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -21,6 +22,20 @@ impl Injector {
                 if this.run.load(Ordering::Relaxed) != run {
                     return;
                 }
+            }
+        });
+    }
+
+    pub(super) fn idle_input(&self, it: &IdleInput) {
+        let (this, it) = (self.clone(), it.clone());
+        self.world.spawn("fault", async move {
+            for _ in 0..count(it.times) {
+                if this.is_over() {
+                    return;
+                }
+                this.tap.close(it.subtask, this.world.now() + it.lasts.least);
+                let gap = it.gap.map_or(Duration::ZERO, |it| it.least);
+                this.world.sleep(it.lasts.least + gap).await;
             }
         });
     }

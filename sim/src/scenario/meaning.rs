@@ -97,6 +97,10 @@ pub struct Workload {
     pub files: u32,
     /// Whether they are compressed: one source then reads the whole of a file.
     pub gzip: bool,
+    /// How many of a hundred lines the job cannot read.
+    pub malformed: Option<u32>,
+    /// How many of a hundred keys are the first one.
+    pub skew: Option<u32>,
 }
 
 /// The nodes.

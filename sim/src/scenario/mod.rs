@@ -18,7 +18,7 @@ pub mod validate;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::fault::FaultText;
+use crate::fault::{FaultText, Operation, When};
 use quantity::{Bytes, PerSecond, Percent, Seeds, Time, TimeRange};
 
 pub use meaning::{Claim, Cluster, Node, Scenario, StartFrom, Then, Workload};
@@ -72,6 +72,8 @@ pub(crate) struct JobText {
     sink_rate: Option<Spanned<PerSecond>>,
     files: Option<Spanned<u32>>,
     gzip: Option<Spanned<bool>>,
+    malformed: Option<Spanned<Percent>>,
+    skew: Option<Spanned<Percent>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -137,6 +139,9 @@ pub(crate) struct HeartbeatText {
 pub(crate) struct OnText {
     event: Option<Spanned<String>>,
     fault: Option<Spanned<String>>,
+    call: Option<Spanned<Operation>>,
+    path: Option<Spanned<String>>,
+    when: Option<Spanned<When>>,
     nth: Option<Spanned<u32>>,
     checkpoint: Option<Spanned<u64>>,
     subtask: Option<Spanned<String>>,

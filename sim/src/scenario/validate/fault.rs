@@ -7,7 +7,7 @@ use seawall_protocol::event::Event;
 use toml::Spanned;
 
 use super::Reader;
-use crate::fault::{Fault, FaultText, Nodes, On, Trigger, Verb};
+use crate::fault::{Fault, FaultText, MishapKind, Nodes, On, Trigger, Verb};
 use crate::scenario::OnText;
 use crate::scenario::meaning::Node;
 use crate::scenario::problem::{Problem, list_names, unknown};
@@ -98,25 +98,28 @@ impl Reader<'_> {
     }
 
     fn on(&mut self, span: &Range<usize>, on: &OnText) -> Option<On> {
-        match (&on.event, &on.fault) {
-            (Some(event), None) => self.name("event", event, Event::NAMES),
-            (None, Some(fault)) => {
-                self.name("fault", fault, Verb::NAMES);
-                let keys = [
-                    ("checkpoint", on.checkpoint.as_ref().map(Spanned::span)),
-                    ("subtask", on.subtask.as_ref().map(Spanned::span)),
-                ];
-                for (key, span) in keys {
-                    if let Some(span) = span {
-                        let message = format!("`{key}` has no effect: a fault has none");
-                        self.problem(Problem::at(span, message));
-                    }
-                }
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                let message = "`on` waits for exactly one of `event`, `fault`";
-                self.problem(Problem::at(span.clone(), message));
-                return None;
+        let written = [on.event.is_some(), on.fault.is_some(), on.call.is_some()];
+        if written.iter().filter(|it| **it).count() != 1 {
+            let message = "`on` waits for exactly one of `event`, `fault`, `call`";
+            self.problem(Problem::at(span.clone(), message));
+            return None;
+        }
+        if let Some(event) = &on.event {
+            self.name("event", event, Event::NAMES);
+        }
+        if let Some(fault) = &on.fault {
+            self.name("fault", fault, Verb::NAMES);
+        }
+        let of_event = "only an event has one";
+        let of_call = "only a call has one";
+        for (key, span, is_read, why) in [
+            ("checkpoint", on.checkpoint.as_ref().map(Spanned::span), on.event.is_some(), of_event),
+            ("subtask", on.subtask.as_ref().map(Spanned::span), on.event.is_some(), of_event),
+            ("path", on.path.as_ref().map(Spanned::span), on.call.is_some(), of_call),
+            ("when", on.when.as_ref().map(Spanned::span), on.call.is_some(), of_call),
+        ] {
+            if let (Some(span), false) = (span, is_read) {
+                self.problem(Problem::at(span, format!("`{key}` has no effect: {why}")));
             }
         }
         let nth = on.nth.as_ref().map_or(1, |it| self.at_least_one("`nth`", it));
@@ -134,6 +137,9 @@ impl Reader<'_> {
         Some(On {
             event: on.event.as_ref().map(|it| it.get_ref().clone()),
             fault: on.fault.as_ref().map(|it| it.get_ref().clone()),
+            call: on.call.as_ref().map(|it| *it.get_ref()),
+            path: on.path.as_ref().map(|it| it.get_ref().clone()),
+            when: on.when.as_ref().map(|it| *it.get_ref()),
             nth,
             checkpoint: on.checkpoint.as_ref().map(|it| *it.get_ref()),
             subtask: on.subtask.as_ref().map(|it| it.get_ref().clone()),
@@ -168,6 +174,20 @@ impl Reader<'_> {
             let message = format!("`{}` strikes whoever reports an event", verb.name());
             let hint = "trigger it with `on = { event = \"...\" }`, without `after`";
             self.problem(Problem::at(span.clone(), message).hint(hint));
+        }
+        if let Verb::FailService(it) = verb
+            && it.by.is_some()
+            && !matches!(it.mishap, MishapKind::Indeterminate | MishapKind::Slow)
+        {
+            let message = "`by` has no effect: only `indeterminate` and `slow` answer later";
+            self.problem(Problem::at(span.clone(), message));
+        }
+        if let Verb::IdleInput(it) = verb
+            && it.gap.is_some()
+            && it.times.is_none()
+        {
+            let message = "`gap` has no effect without `times`";
+            self.problem(Problem::at(span.clone(), message));
         }
         if let Verb::Clock(clock) = verb
             && clock.ahead.is_none()

@@ -100,6 +100,11 @@ impl Operation {
 }
 
 impl Operations {
+    /// Whether this call is one of them.
+    pub(crate) fn include(self, operation: Operation) -> bool {
+        self.cover(operation.access())
+    }
+
     pub(super) fn cover(self, access: Access) -> bool {
         match self {
             Self::Any => true,
