@@ -9,6 +9,7 @@
 //! Every run has a thread of its own and shares nothing with others.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -25,7 +26,7 @@ use seawall_runtime::storage::Storage;
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
-use seawall_spec::{Ending, History, Limits, Recorded};
+use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
 use crate::evidence::{self, Evidence};
 use crate::fault;
@@ -35,6 +36,7 @@ use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::report;
 use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
+use crate::subject::Subject;
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
@@ -53,10 +55,25 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Runs a scenario with a seed.
 pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
+    run_subject(scenario, seed, built_in(scenario, seed))
+}
+
+/// Runs a scenario with a seed and this schedule of faults.
+pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    run_subject_with(scenario, seed, schedule, built_in(scenario, seed))
+}
+
+fn built_in(scenario: &Scenario, seed: u64) -> Arc<dyn Subject> {
+    let mut stream = Streams::new(seed).stream("workload");
+    Arc::new(Prepared::new(&scenario.workload, &mut stream))
+}
+
+/// Runs a scenario with a seed, and with this job and input in place of its workload's.
+pub fn run_subject(scenario: &Scenario, seed: u64, subject: Arc<dyn Subject>) -> Verdict {
     let mut stream = Streams::new(seed).stream("faults");
     let resolved = fault::resolve(scenario, &mut |bound| stream.below(bound));
     let (origins, schedule): (Vec<usize>, Vec<Fault>) = resolved.into_iter().unzip();
-    let mut verdict = run_with(scenario, seed, schedule);
+    let mut verdict = run_subject_with(scenario, seed, schedule, subject);
     // What happened, by the scenario's faults rather than by the schedule's.
     let mut happened = vec![false; scenario.faults.len()];
     for (origin, did) in origins.into_iter().zip(&verdict.happened) {
@@ -66,29 +83,37 @@ pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
     verdict
 }
 
-/// Runs a scenario with a seed and this schedule of faults.
-pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+/// Runs a scenario with a seed, this schedule of faults, and this job and input.
+pub fn run_subject_with(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+) -> Verdict {
     quiet_panics();
     let scenario = scenario.clone();
     let thread = std::thread::Builder::new()
         .name(RUN_THREAD.to_owned())
-        .spawn(move || on_this_thread(&scenario, seed, schedule))
+        .spawn(move || on_this_thread(&scenario, seed, schedule, &subject))
         .expect("a thread can be started");
     thread.join().expect("a run catches its panics")
 }
 
-fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
-    let mut stream = Streams::new(seed).stream("workload");
-    let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
-    let chains = workload::chains(&prepared.job);
-    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(&prepared)));
+fn on_this_thread(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: &Arc<dyn Subject>,
+) -> Verdict {
+    let chains = workload::chains(subject.job());
+    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(subject)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
     };
     let stage = Stage {
         scenario: Arc::new(scenario.clone()),
-        prepared,
+        subject: Arc::clone(subject),
         schedule: schedule.clone(),
         recorder: recorder.clone(),
         plant,
@@ -104,10 +129,13 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     drop(watchdog);
-    let mut checkpoints = None;
+    let unjudged = recorder.with_evidence(|it| it.unjudged());
+    let (mut checkpoints, mut committed) = (None, Vec::new());
     let (result, violated, virtual_time) = match ended {
-        Ok(Ok(facts)) => {
-            let (result, violated) = judge(scenario, &facts.histories, &recorder.trace());
+        Ok(Ok(mut facts)) => {
+            let violations = violations(scenario, &**subject, &facts.histories, &unjudged);
+            let (result, violated) = judge(violations, &facts.histories, &recorder.trace());
+            committed = facts.histories.pop().map(|it| it.committed_output).unwrap_or_default();
             checkpoints = facts.checkpoints;
             (result, violated, facts.virtual_time)
         }
@@ -128,16 +156,30 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let trace = recorder.trace();
     let counts = count(&trace);
     let happened = recorder.happened();
-    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time, checkpoints }
+    Verdict {
+        seed,
+        result,
+        violated,
+        unjudged,
+        schedule,
+        happened,
+        trace,
+        counts,
+        virtual_time,
+        checkpoints,
+        committed,
+    }
 }
 
 /// The engine's assertions hold.
 pub const NO_PANIC: &str = "no-panic";
+/// What the job's author says of its output holds.
+pub const INVARIANT: &str = "invariant";
 
 /// What a run needs besides its world.
 struct Stage {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     schedule: Vec<Fault>,
     recorder: Recorder,
     plant: Option<Plant>,
@@ -156,14 +198,14 @@ type Ended = Arc<Mutex<Option<JobOutcome>>>;
 
 impl Stage {
     async fn play(self, world: World) -> Facts {
-        self.prepared.place(&world.disk());
+        workload::place(self.subject.files(), &world.disk());
         let mut nodes = vec![Node::Coordinator];
         nodes.extend((1..=self.scenario.cluster.workers).map(Node::Worker));
         let injector = Injector::new(&world, &self.recorder, self.schedule.clone(), nodes.clone());
         let ended = Ended::default();
         let process = Process {
             scenario: Arc::clone(&self.scenario),
-            prepared: Arc::clone(&self.prepared),
+            subject: Arc::clone(&self.subject),
             injector: injector.clone(),
             world: world.clone(),
             plant: self.plant,
@@ -304,7 +346,7 @@ impl Stage {
             (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
         });
         let disk = world.disk();
-        let mut expected_output = self.prepared.expected_output();
+        let mut expected_output = self.subject.output();
         let ending = match outcome {
             Some(JobOutcome::Result(JobResult::Finished)) => Ending::Finished,
             Some(JobOutcome::Result(JobResult::Cancelled)) => Ending::Cancelled,
@@ -332,11 +374,14 @@ impl Stage {
             it.look_at_savepoints(&disk);
             (it.checkpoints(), it.visible_early())
         });
+        if expected_output.is_none() {
+            self.recorder.with_evidence(Evidence::leave_output_unjudged);
+        }
         History {
             events: events.collect(),
-            expected_output,
+            expected_output: expected_output.unwrap_or_default(),
             committed_output: evidence::committed_output(&disk),
-            sequences: evidence::sequences(&disk, &self.prepared),
+            sequences: evidence::sequences(&disk, &*self.subject),
             visible_early,
             checkpoints,
             leftover_files,
@@ -347,7 +392,7 @@ impl Stage {
         }
     }
 
-    fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+    fn output_before(&self, checkpoint: CheckpointId) -> Option<Vec<Vec<u8>>> {
         self.recorder.with_evidence(|it| it.output_before(checkpoint))
     }
 }
@@ -374,7 +419,7 @@ struct Run {
 #[derive(Clone)]
 struct Process {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     injector: Injector,
     world: World,
     plant: Option<Plant>,
@@ -415,7 +460,7 @@ impl Process {
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
             storage: Storage::on_disk(Arc::clone(&env.disk), root),
-            id: self.prepared.id,
+            id: self.subject.id(),
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
@@ -450,14 +495,19 @@ impl Process {
 
     fn job(&self) -> Arc<seawall_stream::Job> {
         match self.plant {
-            Some(plant) => Arc::new(plant.plant_in_job(&self.prepared.job)),
-            None => Arc::clone(&self.prepared.job),
+            Some(plant) => Arc::new(plant.plant_in_job(self.subject.job())),
+            None => Arc::clone(self.subject.job()),
         }
     }
 }
 
-/// The verdict over the runs of a job, and every property that does not hold.
-fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome, Vec<String>) {
+/// Every property that was judged and does not hold.
+fn violations(
+    scenario: &Scenario,
+    subject: &dyn Subject,
+    histories: &[History],
+    unjudged: &BTreeSet<&'static str>,
+) -> Vec<Violation> {
     let is_promised = |property: &str| match scenario.checkpoint.mode {
         CheckpointMode::ExactlyOnce => true,
         CheckpointMode::AtLeastOnce => !is_exactly_once(property),
@@ -468,17 +518,41 @@ fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome,
         }
         Claim::Violates { .. } => true,
     };
-    let violations: Vec<_> = histories
+    let of_the_engine = histories
         .iter()
         .flat_map(seawall_spec::judge)
         .filter(|it| is_promised(it.property) && is_expected(it.property))
-        .collect();
+        .filter(|it| !unjudged.contains(it.property));
+    let of_the_job = histories
+        .iter()
+        .filter(|it| matches!(it.ending, Ending::Finished | Ending::Drained))
+        .filter_map(|it| broken_invariant(subject, &it.committed_output));
+    of_the_engine.chain(of_the_job).collect()
+}
+
+/// What the job's author says of its output, if it does not hold. An assertion is a way to say it.
+fn broken_invariant(subject: &dyn Subject, committed: &[CommittedFile]) -> Option<Violation> {
+    let judged = catch_unwind(AssertUnwindSafe(|| subject.invariant(committed)));
+    let message = match judged {
+        Ok(judged) => judged.err()?,
+        Err(_) => LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into()),
+    };
+    let details = Vec::new();
+    Some(Violation { property: INVARIANT, rule: "the job's own", message, details })
+}
+
+/// The verdict over the runs of a job, and every property that does not hold.
+fn judge(
+    violations: Vec<Violation>,
+    histories: &[History],
+    trace: &Trace,
+) -> (Outcome, Vec<String>) {
     let mut violated: Vec<String> = violations.iter().map(|it| it.property.to_owned()).collect();
     let is_stuck = histories.last().is_some_and(|it| it.ending == Ending::TimeUp);
     if is_stuck && !violated.iter().any(|it| it == "recovers") {
         violated.push("recovers".to_owned());
     }
-    let worst = violations.iter().find(|it| it.property != "recovers" || !is_stuck);
+    let worst = violations.into_iter().find(|it| it.property != "recovers" || !is_stuck);
     let result = match worst {
         Some(violation) => Outcome::Violated {
             property: violation.property.to_owned(),
