@@ -37,8 +37,9 @@ pub struct Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cluster { workers, slots_per_worker } = self.cluster;
-        write!(f, "parallelism {} on {workers} workers with ", self.parallelism)?;
-        write!(f, "{slots_per_worker} slots each, ")?;
+        let plural = |count: u32| if count == 1 { "" } else { "s" };
+        write!(f, "parallelism {} on {workers} worker{} ", self.parallelism, plural(workers))?;
+        write!(f, "with {slots_per_worker} slot{} each, ", plural(slots_per_worker))?;
         match self.checkpoint.interval {
             Some(interval) => write!(f, "a checkpoint every {}, ", show_time(interval))?,
             None => f.write_str("no periodic checkpoints, ")?,

@@ -94,7 +94,7 @@ fn what_was_found_can_be_replayed() {
 
 proptest! {
     // The budget of a property is its cases; what fails shrinks, and stays in `storm.proptest-regressions`.
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn no_storm_changes_a_total(
