@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_jobs::reference;
+use seawall_jobs::reference::State;
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
@@ -19,24 +19,21 @@ use seawall_protocol::record::StoreRecord;
 use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, SubtaskId};
 use seawall_runtime::connectors::file_sink::REWOUND_DIRECTORY;
-use seawall_runtime::connectors::file_source::FileSplit;
-use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_runtime::coordinator::subtask_plans;
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::shared::Run;
 use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
 use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
-use seawall_stream::state::EncodedGroup;
-
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::workload::{INPUT, OUTPUT, Prepared, STORAGE, STORAGE_THEN, tagged};
+use crate::subject::{self, Compared, Subject};
+use crate::workload::{INPUT, OUTPUT, STORAGE, STORAGE_THEN, tagged};
 use crate::world::{InspectableDisk, View};
 
 /// What was seen on the disk during a run.
 pub(crate) struct Evidence {
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
@@ -52,14 +49,15 @@ pub(crate) struct Evidence {
     splits: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
     /// Savepoints that nobody has deleted.
     savepoints: BTreeMap<CheckpointId, PathBuf>,
+    is_output_unjudged: bool,
 }
 
 impl Evidence {
     /// Nothing seen yet.
-    pub(crate) fn new(prepared: Arc<Prepared>) -> Self {
+    pub(crate) fn new(subject: Arc<dyn Subject>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
-            prepared,
+            subject,
             completed: None,
             checkpoints,
             last,
@@ -69,6 +67,7 @@ impl Evidence {
             root: STORAGE.into(),
             splits: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            is_output_unjudged: false,
         }
     }
 
@@ -133,10 +132,24 @@ impl Evidence {
         self.savepoints.get(&checkpoint).cloned()
     }
 
-    /// What a run without faults commits whose input ends at this checkpoint.
-    pub(crate) fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+    /// What a run without faults commits whose input ends at this checkpoint, if its subject knows.
+    pub(crate) fn output_before(&self, checkpoint: CheckpointId) -> Option<Vec<Vec<u8>>> {
         let splits = self.splits.get(&checkpoint).map(Vec::as_slice).unwrap_or_default();
-        self.prepared.expected_output_before(splits)
+        self.subject.output_before(splits)
+    }
+
+    /// Nobody knows what the output should be.
+    pub(crate) fn leave_output_unjudged(&mut self) {
+        self.is_output_unjudged = true;
+    }
+
+    /// Properties that nobody could judge.
+    pub(crate) fn unjudged(&self) -> BTreeSet<&'static str> {
+        let mut unjudged = self.subject.unjudged();
+        if self.is_output_unjudged {
+            unjudged.extend(subject::OF_OUTPUT);
+        }
+        unjudged
     }
 
     /// Every checkpoint that was seen, ascending.
@@ -155,7 +168,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
+            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -172,7 +185,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
+            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));
@@ -217,44 +230,26 @@ impl Evidence {
     ) -> CheckpointContents {
         let mut contents = empty(checkpoint);
         let snapshots = seen.and_then(|it| self.completed_by_finished(it));
-        let (job, options) = (self.prepared.spec.name, &self.prepared.options);
-        let decoded = snapshots.and_then(|snapshots| {
-            let groups: Vec<EncodedGroup> = snapshots
-                .iter()
-                .flat_map(|it| &it.keyed)
-                .map(|it| EncodedGroup {
-                    key_group: it.key_group,
-                    entries: it.entries,
-                    bytes: it.bytes.to_vec(),
-                })
-                .collect();
-            let mut state = reference::decode_state(job, &groups)?;
-            let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
-            for section in in_flight {
-                for batch in &section.batches {
-                    reference::fold_in_flight(job, &mut state, section.edge, batch)?;
-                }
-            }
-            Ok((state, snapshots))
-        });
-        match decoded {
+        let judged = snapshots.and_then(|it| Ok((self.subject.state(&it)?, it)));
+        match judged {
             Err(cause) => contents.restorable = Err(cause),
             Ok((state, snapshots)) => {
-                let mut splits = Vec::new();
                 for snapshot in &snapshots {
                     for (index, split) in snapshot.splits.iter().enumerate() {
-                        let name = format!("{} split {index}", snapshot.subtask);
-                        contents.positions.insert(name, position(split));
-                        splits.push(split.clone());
+                        let Some(position) = self.subject.position(split) else { continue };
+                        contents
+                            .positions
+                            .insert(format!("{} split {index}", snapshot.subtask), position);
                     }
                 }
-                self.splits.insert(checkpoint, splits.clone());
-                let expected = reference::state(job, options, &self.prepared.files, &splits);
-                let bytes = |state: reference::State| {
+                self.splits.insert(checkpoint, subject::splits(&snapshots));
+                let bytes = |state: State| {
                     state.into_iter().map(|(key, it)| (key.into_bytes(), it.into_bytes())).collect()
                 };
-                contents.state = bytes(state);
-                contents.expected_state = bytes(expected);
+                if let Some(Compared { found, expected }) = state {
+                    contents.state = bytes(found);
+                    contents.expected_state = bytes(expected);
+                }
             }
         }
         contents
@@ -313,13 +308,6 @@ fn empty(checkpoint: CheckpointId) -> CheckpointContents {
         expected_state: BTreeMap::new(),
         restorable: Ok(()),
     }
-}
-
-fn position(split: &[u8]) -> u64 {
-    if let Ok((split, [])) = postcard::take_from_bytes::<FileSplit>(split) {
-        return split.position;
-    }
-    postcard::from_bytes::<GeneratorSplit>(split).map_or(0, |it| it.next)
 }
 
 /// The store record as a loss of all power would leave it.
@@ -414,8 +402,10 @@ fn checkpoint_of(path: &Path) -> Option<CheckpointId> {
 
 /// The numbers of each sequence in the order of each sink subtask's output: file by file as their checkpoints
 /// follow each other, line by line.
-pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap<String, Vec<u64>> {
-    let (job, parallelism) = (prepared.spec.name, prepared.job.parallelism);
+pub(crate) fn sequences(
+    disk: &InspectableDisk,
+    subject: &dyn Subject,
+) -> BTreeMap<String, Vec<u64>> {
     let mut paths: Vec<_> = committed_paths(disk, View::Visible)
         .into_iter()
         .filter_map(|path| Some((writer_of(&path)?, checkpoint_of(&path)?, path)))
@@ -425,7 +415,7 @@ pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap
     for (writer, _, path) in paths {
         let bytes = disk.read(View::Visible, &path).unwrap_or_default();
         for line in String::from_utf8_lossy(&bytes).lines() {
-            if let Some((name, number)) = reference::place_in_sequence(job, parallelism, line) {
+            if let Some((name, number)) = subject.place_in_sequence(line) {
                 sequences.entry(format!("{name} in {writer}")).or_default().push(number);
             }
         }

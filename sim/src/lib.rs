@@ -1,9 +1,11 @@
-//! The simulator: scenarios, faults, sweeps, replays and verdicts over the real engine.
+//! The simulator: scenarios, faults, sweeps, replays and verdicts over the real engine. For a job of your
+//! own, begin with [`Storm`].
 //!
 //! ```text
 //! scenario ── fault (resolved by seed) ──┐
 //!                                        ├─► run: World + engine ─► trace, evidence ─► seawall_spec ─► verdict
-//! workload (job and its input) ──────────┘         recorder, inject, liveness
+//! subject (job and its input) ───────────┘         recorder, inject, liveness
+//!   workload: built in · storm: your own
 //! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
@@ -19,12 +21,18 @@ mod inject;
 mod input;
 pub mod legal;
 pub mod liveness;
+mod own;
+mod pace;
 pub mod plants;
 mod recorder;
 pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod seed_file;
+mod settings;
+mod storm;
+pub mod strategies;
+pub mod subject;
 pub mod swarm;
 pub mod sweep;
 pub mod trace;
@@ -32,3 +40,9 @@ pub mod verdict;
 pub mod verify;
 pub mod workload;
 pub mod world;
+
+pub use own::{At, Input};
+pub use seawall_jobs::reference::InputFile;
+pub use seawall_spec::CommittedFile;
+pub use settings::Settings;
+pub use storm::{Failure, Held, Storm};

@@ -4,7 +4,7 @@
 //! step, and before anything else in the world. So "after the third ack" means exactly that, in every
 //! seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -166,13 +166,16 @@ impl Recorder {
         self.lock().trace.clone()
     }
 
-    /// The trace so far and which faults of the schedule happened; nothing when a run that hangs holds them.
-    pub(crate) fn try_look(&self) -> (Trace, Vec<bool>) {
-        let look = |state: &State| (state.trace.clone(), state.happened.clone());
+    /// The trace so far, which faults of the schedule happened, and what nobody can judge; nothing when a run
+    /// that hangs holds them.
+    pub(crate) fn try_look(&self) -> (Trace, Vec<bool>, BTreeSet<&'static str>) {
+        let look = |state: &State| {
+            (state.trace.clone(), state.happened.clone(), state.evidence.unjudged())
+        };
         match self.state.try_lock() {
             Ok(state) => look(&state),
             Err(TryLockError::Poisoned(state)) => look(&state.into_inner()),
-            Err(TryLockError::WouldBlock) => (Trace::default(), Vec::new()),
+            Err(TryLockError::WouldBlock) => (Trace::default(), Vec::new(), BTreeSet::new()),
         }
     }
 

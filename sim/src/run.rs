@@ -9,7 +9,7 @@
 //! Every run has a thread of its own and shares nothing with others.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
@@ -26,7 +26,7 @@ use seawall_runtime::storage::Storage;
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
-use seawall_spec::{Ending, History, Limits, Recorded};
+use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
 use crate::evidence::{self, Evidence};
 use crate::fault::{self, Fault, Verb};
@@ -35,6 +35,7 @@ use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
+use crate::subject::Subject;
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
@@ -53,10 +54,25 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Runs a scenario with a seed.
 pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
+    run_subject(scenario, seed, built_in(scenario, seed))
+}
+
+/// Runs a scenario with a seed and this schedule of faults.
+pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    run_subject_with(scenario, seed, schedule, built_in(scenario, seed))
+}
+
+fn built_in(scenario: &Scenario, seed: u64) -> Arc<dyn Subject> {
+    let mut stream = Streams::new(seed).stream("workload");
+    Arc::new(Prepared::new(&scenario.workload, &mut stream))
+}
+
+/// Runs a scenario with a seed, and with this job and input in place of its workload's.
+pub fn run_subject(scenario: &Scenario, seed: u64, subject: Arc<dyn Subject>) -> Verdict {
     let mut stream = Streams::new(seed).stream("faults");
     let resolved = fault::resolve(scenario, &mut |bound| stream.below(bound));
     let (origins, schedule): (Vec<usize>, Vec<Fault>) = resolved.into_iter().unzip();
-    let mut verdict = run_with(scenario, seed, schedule);
+    let mut verdict = run_subject_with(scenario, seed, schedule, subject);
     // What happened, by the scenario's faults rather than by the schedule's.
     let mut happened = vec![false; scenario.faults.len()];
     for (origin, did) in origins.into_iter().zip(&verdict.happened) {
@@ -79,20 +95,31 @@ impl Default for Options {
     }
 }
 
-/// Runs a scenario with a seed and this schedule of faults.
-pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
-    run_as(scenario, seed, schedule, Options::default())
+/// Runs a scenario with a seed, this schedule of faults, and this job and input.
+pub fn run_subject_with(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+) -> Verdict {
+    run_as(scenario, seed, schedule, subject, Options::default())
 }
 
 /// The same, made in this way. A run that does not even come back from one poll is left behind on its
 /// thread, which nothing but the end of the process can stop, and is stuck.
-pub fn run_as(scenario: &Scenario, seed: u64, schedule: Vec<Fault>, options: Options) -> Verdict {
+pub fn run_as(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+    options: Options,
+) -> Verdict {
     quiet_panics();
     let scenario = scenario.clone();
     let (verdict, result) = mpsc::channel();
     std::thread::Builder::new()
         .name(RUN_THREAD.to_owned())
-        .spawn(move || on_this_thread(&scenario, seed, schedule, options, &verdict))
+        .spawn(move || on_this_thread(&scenario, seed, schedule, &subject, options, &verdict))
         .expect("a thread can be started");
     result.recv().expect("a run catches its panics, and a watchdog sees the end of its time")
 }
@@ -101,21 +128,20 @@ fn on_this_thread(
     scenario: &Scenario,
     seed: u64,
     schedule: Vec<Fault>,
+    subject: &Arc<dyn Subject>,
     options: Options,
     answer: &mpsc::Sender<Verdict>,
 ) {
-    let mut stream = Streams::new(seed).stream("workload");
-    let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
-    let chains = workload::chains(&prepared.job);
-    let subtasks = prepared.job.subtasks().count();
-    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(&prepared)));
+    let chains = workload::chains(subject.job());
+    let subtasks = subject.job().subtasks().count();
+    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(subject)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
     };
     let stage = Stage {
         scenario: Arc::new(scenario.clone()),
-        prepared,
+        subject: Arc::clone(subject),
         schedule: schedule.clone(),
         recorder: recorder.clone(),
         plant,
@@ -136,7 +162,11 @@ fn on_this_thread(
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     drop(watchdog);
     let (judged, facts) = match ended {
-        Ok(Ok(facts)) => (judge(scenario, &facts.histories, &recorder.trace()), Some(facts)),
+        Ok(Ok(facts)) => {
+            let unjudged = recorder.with_evidence(|it| it.unjudged());
+            let violations = violations(scenario, &**subject, &facts.histories, &unjudged);
+            (judge(violations, &facts.histories, &recorder.trace()), Some(facts))
+        }
         Ok(Err(stuck)) => {
             let mut pending = vec![stuck.to_string()];
             pending.extend(liveness::pending(&recorder.trace()));
@@ -162,17 +192,22 @@ fn verdict(
     recorder: &Recorder,
     facts: Option<Facts>,
 ) -> Verdict {
-    let (trace, happened) = recorder.try_look();
+    let (trace, happened, unjudged) = recorder.try_look();
     let counts = count(&trace);
     let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
-    let (strikes, virtual_time, checkpoints) = match facts {
-        Some(facts) => (facts.strikes, facts.virtual_time, facts.checkpoints),
-        None => (BTreeMap::new(), last, None),
+    let (strikes, virtual_time, checkpoints, committed) = match facts {
+        Some(mut facts) => {
+            let committed = facts.histories.pop().map(|it| it.committed_output);
+            let committed = committed.unwrap_or_default();
+            (facts.strikes, facts.virtual_time, facts.checkpoints, committed)
+        }
+        None => (BTreeMap::new(), last, None, Vec::new()),
     };
     Verdict {
         seed,
         result,
         violated,
+        unjudged,
         schedule,
         happened,
         trace,
@@ -180,16 +215,19 @@ fn verdict(
         strikes,
         virtual_time,
         checkpoints,
+        committed,
     }
 }
 
 /// The engine's assertions hold.
 pub const NO_PANIC: &str = "no-panic";
+/// What the job's author says of its output holds.
+pub const INVARIANT: &str = "invariant";
 
 /// What a run needs besides its world.
 struct Stage {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     schedule: Vec<Fault>,
     recorder: Recorder,
     plant: Option<Plant>,
@@ -209,14 +247,14 @@ type Ended = Arc<Mutex<Option<JobOutcome>>>;
 
 impl Stage {
     async fn play(self, world: World) -> Facts {
-        self.prepared.place(&world.disk());
+        workload::place(self.subject.files(), &world.disk());
         let mut nodes = vec![Node::Coordinator];
         nodes.extend((1..=self.scenario.cluster.workers).map(Node::Worker));
         let injector = Injector::new(&world, &self.recorder, self.schedule.clone(), nodes.clone());
         let ended = Ended::default();
         let process = Process {
             scenario: Arc::clone(&self.scenario),
-            prepared: Arc::clone(&self.prepared),
+            subject: Arc::clone(&self.subject),
             injector: injector.clone(),
             world: world.clone(),
             plant: self.plant,
@@ -365,7 +403,7 @@ impl Stage {
             ) => None,
         });
         let disk = world.disk();
-        let mut expected_output = self.prepared.expected_output();
+        let mut expected_output = self.subject.output();
         let ending = match outcome {
             Some(JobOutcome::Result(JobResult::Finished)) => Ending::Finished,
             Some(JobOutcome::Result(JobResult::Cancelled)) => Ending::Cancelled,
@@ -393,11 +431,14 @@ impl Stage {
             it.look_at_savepoints(&disk);
             (it.checkpoints(), it.visible_early(), it.taken_back(world.now(), &disk))
         });
+        if expected_output.is_none() {
+            self.recorder.with_evidence(Evidence::leave_output_unjudged);
+        }
         History {
             events: events.collect(),
-            expected_output,
+            expected_output: expected_output.unwrap_or_default(),
             committed_output: evidence::committed_output(&disk),
-            sequences: evidence::sequences(&disk, &self.prepared),
+            sequences: evidence::sequences(&disk, &*self.subject),
             visible_early,
             taken_back,
             checkpoints,
@@ -409,7 +450,7 @@ impl Stage {
         }
     }
 
-    fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+    fn output_before(&self, checkpoint: CheckpointId) -> Option<Vec<Vec<u8>>> {
         self.recorder.with_evidence(|it| it.output_before(checkpoint))
     }
 }
@@ -436,7 +477,7 @@ struct Run {
 #[derive(Clone)]
 struct Process {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     injector: Injector,
     world: World,
     plant: Option<Plant>,
@@ -477,7 +518,7 @@ impl Process {
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
             storage: self.storage(Node::Coordinator, &env, root),
-            id: self.prepared.id,
+            id: self.subject.id(),
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
@@ -519,14 +560,19 @@ impl Process {
 
     fn job(&self) -> Arc<seawall_stream::Job> {
         self.injector.tapped(match self.plant {
-            Some(plant) => Arc::new(plant.plant_in_job(&self.prepared.job)),
-            None => Arc::clone(&self.prepared.job),
+            Some(plant) => Arc::new(plant.plant_in_job(self.subject.job())),
+            None => Arc::clone(self.subject.job()),
         })
     }
 }
 
-/// The verdict over the runs of a job, and every property that does not hold.
-fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome, Vec<String>) {
+/// Every property that was judged and does not hold.
+fn violations(
+    scenario: &Scenario,
+    subject: &dyn Subject,
+    histories: &[History],
+    unjudged: &BTreeSet<&'static str>,
+) -> Vec<Violation> {
     let is_promised = |property: &str| match scenario.checkpoint.mode {
         CheckpointMode::ExactlyOnce => true,
         CheckpointMode::AtLeastOnce => !is_exactly_once(property),
@@ -537,17 +583,47 @@ fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome,
         }
         Claim::Violates { .. } => true,
     };
-    let violations: Vec<_> = histories
+    let of_the_engine = histories
         .iter()
         .flat_map(seawall_spec::judge)
         .filter(|it| is_promised(it.property) && is_expected(it.property))
-        .collect();
+        .filter(|it| !unjudged.contains(it.property));
+    let of_the_job = histories
+        .iter()
+        .filter(|it| matches!(it.ending, Ending::Finished | Ending::Drained))
+        .filter_map(|it| broken_invariant(subject, &it.committed_output));
+    of_the_engine.chain(of_the_job).collect()
+}
+
+/// What the job's author says of its output, if it does not hold. An assertion is a way to say it.
+fn broken_invariant(subject: &dyn Subject, committed: &[CommittedFile]) -> Option<Violation> {
+    let judged = catch_unwind(AssertUnwindSafe(|| subject.invariant(committed)));
+    let message = match judged {
+        Ok(judged) => judged.err()?,
+        Err(_) => LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into()),
+    };
+    let details = Vec::new();
+    Some(Violation {
+        property: INVARIANT,
+        rule: "the job's own",
+        message,
+        details,
+        subjects: Vec::new(),
+    })
+}
+
+/// The verdict over the runs of a job, and every property that does not hold.
+fn judge(
+    violations: Vec<Violation>,
+    histories: &[History],
+    trace: &Trace,
+) -> (Outcome, Vec<String>) {
     let mut violated: Vec<String> = violations.iter().map(|it| it.property.to_owned()).collect();
     let is_stuck = histories.last().is_some_and(|it| it.ending == Ending::TimeUp);
     if is_stuck && !violated.iter().any(|it| it == "recovers") {
         violated.push("recovers".to_owned());
     }
-    let worst = violations.iter().find(|it| it.property != "recovers" || !is_stuck);
+    let worst = violations.into_iter().find(|it| it.property != "recovers" || !is_stuck);
     let result = match worst {
         Some(violation) => Outcome::Violated {
             property: violation.property.to_owned(),

@@ -149,11 +149,24 @@ impl SeedFile {
         Ok(Self { scenario, seed: read.seed, schedule, expected: read.expected, digest, marks })
     }
 
-    /// Reads a seed file.
+    /// Reads a seed file of a job that this program has.
+    ///
+    /// # Errors
+    /// When it cannot be read, everything that is wrong with it, and when another crate has its job.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let seed_file = Self::load_any(path)?;
+        let scenario = seed_file.scenario.of_this_program().map_err(|it| FileError {
+            file: format!("{}: scenario {}", path.display(), it.file),
+            ..it
+        })?;
+        Ok(Self { scenario, ..seed_file })
+    }
+
+    /// Reads a seed file, whoever has its job.
     ///
     /// # Errors
     /// When it cannot be read, and everything that is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, FileError> {
+    pub fn load_any(path: &Path) -> Result<Self, FileError> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|it| FileError::whole(&file, format!("cannot read the seed file: {it}")))?;

@@ -1,9 +1,10 @@
 //! What came of a run, and the exit code that says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
+use seawall_spec::CommittedFile;
 
 use crate::fault::Fault;
 use crate::trace::Trace;
@@ -17,6 +18,8 @@ pub struct Verdict {
     pub result: Result,
     /// Every property that did not hold, by name; the first is in `result`.
     pub violated: Vec<String>,
+    /// Properties that were not judged, because the job's author said nothing to judge them by.
+    pub unjudged: BTreeSet<&'static str>,
     /// What the world was going to do.
     pub schedule: Vec<Fault>,
     /// Which faults of the scenario happened.
@@ -31,6 +34,8 @@ pub struct Verdict {
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.
     pub checkpoints: Option<History>,
+    /// What stood in the output at the end.
+    pub committed: Vec<CommittedFile>,
 }
 
 impl Verdict {

@@ -9,10 +9,15 @@ use flate2::write::GzEncoder;
 use seawall_jobs::reference::{self, InputFile};
 use seawall_jobs::{JobSpec, Options};
 use seawall_protocol::JobId;
+use seawall_runtime::connectors::file_source::FileSplit;
+use seawall_runtime::connectors::generator::GeneratorSplit;
+use seawall_runtime::storage::Snapshot;
 use seawall_stream::Job;
+use seawall_stream::state::EncodedGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::scenario::{Scenario, Workload};
+use crate::subject::{self, Compared, Subject};
 use crate::trace::Chains;
 use crate::world::{InspectableDisk, Stream, Streams};
 
@@ -44,6 +49,9 @@ pub struct Prepared {
 
 /// The built-in job of a workload as the scenario's validation sees it: its chains, without input.
 pub fn graph(workload: &Workload) -> Option<Job> {
+    if workload.is_own {
+        return None;
+    }
     let spec = seawall_jobs::find(&workload.job).ok()?;
     let options = Options::parse(spec, &pairs(spec, workload, 0)).ok()?;
     Some((spec.build)(&options, workload.parallelism))
@@ -95,8 +103,9 @@ impl Prepared {
     /// Draws the input of `workload`.
     ///
     /// # Panics
-    /// When the scenario was not validated.
+    /// When the scenario was not validated, and when its job is of another crate.
     pub fn new(workload: &Workload, stream: &mut Stream) -> Self {
+        assert!(!workload.is_own, "{} is run by a storm alone", workload.job);
         let spec = seawall_jobs::find(&workload.job).expect("validated");
         // Small, so that a person can repeat it with `seawall run`.
         let generator = stream.below(1_000_000);
@@ -109,26 +118,63 @@ impl Prepared {
         let id = JobId(xxh3_64(identity.as_bytes()));
         Self { spec, options, job, id, files }
     }
+}
 
-    /// Puts the input files onto the disk.
-    pub fn place(&self, disk: &InspectableDisk) {
-        for file in &self.files {
-            let is_gzip = file.path.extension().is_some_and(|it| it == "gz");
-            let bytes = if is_gzip { compressed(&file.bytes) } else { file.bytes.clone() };
-            disk.place(&file.path, bytes);
+impl Subject for Prepared {
+    fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    fn id(&self) -> JobId {
+        self.id
+    }
+
+    fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    fn position(&self, split: &[u8]) -> Option<u64> {
+        if let Ok((split, [])) = postcard::take_from_bytes::<FileSplit>(split) {
+            return Some(split.position);
         }
+        postcard::from_bytes::<GeneratorSplit>(split).ok().map(|it| it.next)
     }
 
-    /// The lines that a run without faults commits, with their directory in front of those that are not
-    /// in the output directory itself.
-    pub fn expected_output(&self) -> Vec<Vec<u8>> {
-        lines_of(&reference::output(self.spec.name, &self.options, &self.files))
+    fn output(&self) -> Option<Vec<Vec<u8>>> {
+        Some(lines_of(&reference::output(self.spec.name, &self.options, &self.files)))
     }
 
-    /// The same, when the input counts as ended at the positions of these splits.
-    pub fn expected_output_before(&self, splits: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    fn output_before(&self, splits: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
         let (job, options) = (self.spec.name, &self.options);
-        lines_of(&reference::output_before(job, options, &self.files, splits))
+        Some(lines_of(&reference::output_before(job, options, &self.files, splits)))
+    }
+
+    fn state(&self, snapshots: &[Snapshot]) -> Result<Option<Compared>, String> {
+        let job = self.spec.name;
+        let groups: Vec<EncodedGroup> = snapshots.iter().flat_map(subject::groups).collect();
+        let mut found = reference::decode_state(job, &groups)?;
+        let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
+        for section in in_flight {
+            for batch in &section.batches {
+                reference::fold_in_flight(job, &mut found, section.edge, batch)?;
+            }
+        }
+        let splits = subject::splits(snapshots);
+        let expected = reference::state(job, &self.options, &self.files, &splits);
+        Ok(Some(Compared { found, expected }))
+    }
+
+    fn place_in_sequence(&self, line: &str) -> Option<(String, u64)> {
+        reference::place_in_sequence(self.spec.name, self.job.parallelism, line)
+    }
+}
+
+/// Puts input files onto the disk.
+pub fn place(files: &[InputFile], disk: &InspectableDisk) {
+    for file in files {
+        let is_gzip = file.path.extension().is_some_and(|it| it == "gz");
+        let bytes = if is_gzip { compressed(&file.bytes) } else { file.bytes.clone() };
+        disk.place(&file.path, bytes);
     }
 }
 

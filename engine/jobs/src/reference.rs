@@ -252,7 +252,11 @@ pub(crate) fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
     lines
 }
 
-fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
+/// The lines before the positions of these splits, in the order of the splits.
+///
+/// # Panics
+/// When a split is not one of a file source over these files.
+pub fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
     let mut before = Vec::new();
     for bytes in splits {
         let split: FileSplit = postcard::from_bytes(bytes).expect("a split of a file");

@@ -157,6 +157,22 @@ pub fn to_toml(fault: &Fault) -> toml::Table {
 }
 
 impl On {
+    /// The first event of this name.
+    pub fn event(name: &str) -> Self {
+        Self {
+            event: Some(name.to_owned()),
+            fault: None,
+            call: None,
+            path: None,
+            when: None,
+            nth: 1,
+            checkpoint: None,
+            subtask: None,
+            node: None,
+            after: None,
+        }
+    }
+
     fn table(&self) -> toml::Table {
         toml::Table::try_from(self).expect("every trigger has a text")
     }

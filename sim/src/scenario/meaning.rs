@@ -81,8 +81,10 @@ pub enum Claim {
 /// The job and its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// A built-in job.
+    /// A built-in job, or one that another crate has.
     pub job: String,
+    /// Whether another crate has it: then only [`crate::Storm`] can run it.
+    pub is_own: bool,
     /// Subtasks of each chain.
     pub parallelism: u32,
     /// Input records.

@@ -35,7 +35,8 @@ pub(crate) struct ScenarioText {
     violates: Option<Spanned<String>>,
     seeds: Spanned<Seeds>,
     until: Spanned<Time>,
-    job: JobText,
+    job: Option<JobText>,
+    own_job: Option<OwnJobText>,
     cluster: ClusterText,
     #[serde(default)]
     checkpoint: CheckpointText,
@@ -74,6 +75,16 @@ pub(crate) struct JobText {
     gzip: Option<Spanned<bool>>,
     malformed: Option<Spanned<Percent>>,
     skew: Option<Spanned<Percent>>,
+}
+
+/// A job that another crate has; see [`crate::Storm`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnJobText {
+    name: Spanned<String>,
+    parallelism: Spanned<u32>,
+    records: u64,
+    rate: PerSecond,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -64,7 +64,26 @@ impl Scenario {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|it| FileError::whole(&file, format!("cannot read the scenario: {it}")))?;
-        Self::parse(&name_of(path), &text).map_err(|it| FileError { file, ..it })
+        Self::parse(&name_of(path), &text)
+            .and_then(Self::of_this_program)
+            .map_err(|it| FileError { file, ..it })
+    }
+
+    /// The scenario, when this program has its job.
+    ///
+    /// # Errors
+    /// Who has it.
+    pub fn of_this_program(self) -> Result<Self, FileError> {
+        if !self.workload.is_own {
+            return Ok(self);
+        }
+        let header = "[own_job]";
+        let start = self.text.find(header).unwrap_or_default();
+        let message = format!("the job `{}` is of another crate", self.workload.job);
+        let problem = Problem::at(start..start + header.len(), message).hint(
+            "replay the seed file in that crate's test: `.replay(\"FILE\").unwrap()` on its `Storm`",
+        );
+        Err(FileError { file: self.name, text: self.text, problems: vec![problem] })
     }
 }
 

@@ -73,7 +73,11 @@ pub fn one_seed(scenario: &Scenario, seed: u64) -> SeedResult {
 
 /// Runs one seed twice and says where the second run left the first, if it did.
 pub fn twice(scenario: &Scenario, seed: u64) -> Option<Verdict> {
-    let (first, second) = (run::run(scenario, seed), run::run(scenario, seed));
+    difference(&run::run(scenario, seed), run::run(scenario, seed))
+}
+
+/// Where the second run of a seed left the first, if it did.
+pub fn difference(first: &Verdict, second: Verdict) -> Option<Verdict> {
     if first.trace.digest() == second.trace.digest() {
         return None;
     }

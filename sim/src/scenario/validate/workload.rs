@@ -1,11 +1,12 @@
-//! What runs, and on what: the tables `[job]` and `[cluster]`.
+//! What runs, and on what: the tables `[job]`, `[own_job]` and `[cluster]`.
 
 use seawall_protocol::limits;
+use toml::Spanned;
 
 use super::Reader;
-use crate::scenario::ScenarioText;
 use crate::scenario::meaning::{Cluster, Workload};
 use crate::scenario::problem::Problem;
+use crate::scenario::{JobText, OwnJobText, ScenarioText};
 use crate::{legal, workload};
 
 impl Reader<'_> {
@@ -35,15 +36,45 @@ impl Reader<'_> {
     }
 
     pub(super) fn workload(&mut self, shapes: &ScenarioText, cluster: Cluster) -> Option<Workload> {
-        let job = &shapes.job;
-        let name = job.name.get_ref().as_str();
-        self.name("job", &job.name, &legal::jobs());
-        let parallelism = self.at_least_one("`parallelism`", &job.parallelism);
+        match (&shapes.job, &shapes.own_job) {
+            (Some(job), None) => self.built_in(job, cluster),
+            (None, Some(job)) => Some(self.own(job, cluster)),
+            (None, None) => {
+                self.problem(Problem::at(0..0, "missing field `job`"));
+                None
+            }
+            (Some(_), Some(job)) => {
+                let message = "`[own_job]` beside `[job]`, expected one job";
+                self.problem(Problem::at(job.name.span(), message));
+                None
+            }
+        }
+    }
+
+    /// A job that this program does not have: all that a file can say of it is how it is run.
+    fn own(&mut self, job: &OwnJobText, cluster: Cluster) -> Workload {
+        Workload {
+            job: job.name.get_ref().clone(),
+            is_own: true,
+            parallelism: self.parallelism(&job.parallelism, cluster),
+            records: job.records,
+            keys: 0,
+            rate: Some(job.rate.0),
+            sink_rate: None,
+            files: 0,
+            gzip: false,
+            malformed: None,
+            skew: None,
+        }
+    }
+
+    fn parallelism(&mut self, text: &Spanned<u32>, cluster: Cluster) -> u32 {
+        let parallelism = self.at_least_one("`parallelism`", text);
         let slots = u64::from(cluster.workers) * u64::from(cluster.slots_per_worker);
         if u64::from(parallelism) > slots {
             self.problem(
                 Problem::at(
-                    job.parallelism.span(),
+                    text.span(),
                     format!(
                         "parallelism {parallelism} needs {parallelism} slots, the cluster has {slots}: {} workers with {} each",
                         cluster.workers, cluster.slots_per_worker
@@ -52,6 +83,13 @@ impl Reader<'_> {
                 .hint("raise cluster.workers or cluster.slots_per_worker, or lower job.parallelism"),
             );
         }
+        parallelism
+    }
+
+    fn built_in(&mut self, job: &JobText, cluster: Cluster) -> Option<Workload> {
+        let name = job.name.get_ref().as_str();
+        self.name("job", &job.name, &legal::jobs());
+        let parallelism = self.parallelism(&job.parallelism, cluster);
         let (records, keys) = (*job.records.get_ref(), *job.keys.get_ref());
         if keys == 0 || keys > records.max(1) {
             self.problem(Problem::at(
@@ -99,6 +137,7 @@ impl Reader<'_> {
         }
         Some(Workload {
             job: name.to_owned(),
+            is_own: false,
             parallelism,
             records,
             keys,
