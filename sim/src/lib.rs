@@ -15,6 +15,7 @@ compile_error!(
      unset RUSTFLAGS, or add `--cfg madsim` to it."
 );
 
+pub mod budget;
 mod evidence;
 pub mod fault;
 mod inject;

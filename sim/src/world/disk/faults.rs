@@ -75,7 +75,7 @@ impl World {
     }
 
     /// As [`World::flip_bit`], of one of the files that `may_rot`: the caller knows which are the last copy of
-    /// something.
+    /// something. It is asked while the disk stands still and must not look at it.
     pub fn flip_bit_where(&self, may_rot: impl Fn(&Path) -> bool) -> Option<(PathBuf, u64)> {
         self.inner.volume.flip_bit(&may_rot)
     }
