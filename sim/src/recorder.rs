@@ -28,7 +28,7 @@ pub(crate) struct Recorder {
 struct State {
     trace: Trace,
     waiting: Vec<Waiting>,
-    happened: Vec<bool>,
+    begun: Vec<Option<usize>>,
     evidence: Evidence,
 }
 
@@ -50,7 +50,7 @@ impl Recorder {
         let state = State {
             trace: Trace { entries: Vec::new(), chains },
             waiting: waiting.collect(),
-            happened: vec![false; schedule.len()],
+            begun: vec![None; schedule.len()],
             evidence,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -67,8 +67,9 @@ impl Recorder {
 
     /// A fault of the schedule happens.
     pub(crate) fn note_fault(&self, at: Duration, index: usize, what: String) {
-        self.lock().happened[index] = true;
-        self.note(at, What::Fault(what));
+        let mut state = self.lock();
+        state.begun[index] = Some(state.trace.entries.len());
+        state.trace.entries.push(Entry { at, node: None, what: What::Fault(what) });
     }
 
     /// From now on no fault happens.
@@ -81,9 +82,9 @@ impl Recorder {
         self.lock().trace.clone()
     }
 
-    /// Which faults of the schedule happened.
-    pub(crate) fn happened(&self) -> Vec<bool> {
-        self.lock().happened.clone()
+    /// The entry with which each fault of the schedule began, if it did.
+    pub(crate) fn begun(&self) -> Vec<Option<usize>> {
+        self.lock().begun.clone()
     }
 
     /// Looks at what was collected besides the trace.
@@ -115,7 +116,8 @@ impl Recorder {
     }
 }
 
-fn matches(on: &On, node: Node, event: &Event, chains: &Chains) -> bool {
+/// Whether a fault that waits for `on` counts this event.
+pub(crate) fn matches(on: &On, node: Node, event: &Event, chains: &Chains) -> bool {
     if event.name() != on.event || on.node.is_some_and(|it| it != node) {
         return false;
     }
