@@ -4,6 +4,7 @@
 //! scenario ── fault (resolved by seed) ──┐
 //!                                        ├─► run: World + engine ─► trace, evidence ─► seawall_spec ─► verdict
 //! workload (job and its input) ──────────┘         recorder, inject, liveness
+//! shrink (the smallest run that fails alike)
 //! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
@@ -16,14 +17,17 @@ compile_error!(
 mod evidence;
 pub mod fault;
 mod inject;
+pub mod interrupt;
 pub mod legal;
 pub mod liveness;
+mod pin;
 pub mod plants;
 mod recorder;
 pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod seed_file;
+pub mod shrink;
 pub mod sweep;
 pub mod trace;
 pub mod verdict;

@@ -29,6 +29,8 @@ enum Command {
     Sweep(cli::sweep::Arguments),
     /// Run a seed file again; it must be the same run, byte for byte
     Replay(cli::replay::Arguments),
+    /// Find the smallest run that fails as a seed file does
+    Shrink(cli::shrink::Arguments),
     /// Validate scenario and seed files
     Check(cli::check::Arguments),
     /// Show the first event in which two traces differ
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Sweep(arguments) => cli::sweep::run(&arguments),
         Command::Replay(arguments) => cli::replay::run(&arguments),
+        Command::Shrink(arguments) => cli::shrink::run(&arguments),
         Command::Check(arguments) => cli::check::run(arguments),
         Command::Diff(arguments) => cli::diff::run(&arguments),
         Command::Verify(arguments) => cli::verify::run(&arguments),

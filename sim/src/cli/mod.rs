@@ -12,6 +12,7 @@ pub(crate) mod diff;
 pub(crate) mod model;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod shrink;
 pub(crate) mod sweep;
 pub(crate) mod verify;
 
