@@ -4,7 +4,7 @@
 //! scenario ── fault (resolved by seed) ──┐
 //!                                        ├─► run: World + engine ─► trace, evidence ─► seawall_spec ─► verdict
 //! workload (job and its input) ──────────┘         recorder, inject, liveness
-//! shrink (the smallest run that fails alike)
+//! shrink (the smallest run that fails alike) · explain (why it fails)
 //! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
@@ -15,6 +15,7 @@ compile_error!(
 );
 
 mod evidence;
+pub mod explain;
 pub mod fault;
 mod inject;
 pub mod interrupt;
