@@ -6,8 +6,8 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use crate::fault;
-use crate::scenario::Scenario;
 use crate::scenario::quantity::show_time;
+use crate::scenario::{FileError, Scenario};
 use crate::seed_file::SeedFile;
 
 /// Keys of a fault that come before its verb.
@@ -72,10 +72,13 @@ impl Candidate {
         (self.text(), self.seed)
     }
 
-    /// The scenario, when it is legal.
-    pub(super) fn scenario(&self, name: &str) -> Option<Scenario> {
+    /// The scenario.
+    ///
+    /// # Errors
+    /// Why it is not legal.
+    pub(super) fn scenario(&self, name: &str) -> Result<Scenario, FileError> {
         let text = self.with("", "seeds", Value::Array(vec![number(self.seed)])).text();
-        Scenario::parse(name, &text).ok()
+        Scenario::parse(name, &text)
     }
 
     /// The scenario file: values, then sections, then one inline table for each verb.

@@ -91,7 +91,7 @@ pub fn shrink(file: &SeedFile, limits: &Limits<'_>) -> Result<Shrunk, String> {
     let signature = Signature::recorded(file, &verdict)?;
     let first = Candidate::of(file);
     let name = file.scenario.name.clone();
-    let scenario = first.scenario(&name).ok_or("the schedule is no legal scenario any more")?;
+    let scenario = first.scenario(&name).map_err(|it| it.to_string())?;
     let best = Failing::run(first, scenario, &signature)
         .ok_or("the scenario with its schedule written out does not fail as the file does")?;
     let before = best.size();
@@ -178,7 +178,7 @@ impl Search<'_> {
             let mut batch = Vec::with_capacity(self.limits.jobs);
             for (place, candidate) in open.by_ref() {
                 if self.seen.insert(candidate.key())
-                    && let Some(scenario) = candidate.scenario(&self.name)
+                    && let Ok(scenario) = candidate.scenario(&self.name)
                 {
                     batch.push((place, candidate, scenario));
                 }
