@@ -28,7 +28,7 @@ use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::subject::{self, Compared, Subject};
-use crate::workload::{INPUT, OUTPUT, STORAGE, STORAGE_THEN, tagged};
+use crate::workload::{OUTPUT, STORAGE, STORAGE_THEN, tagged};
 use crate::world::{InspectableDisk, View};
 
 /// What was seen on the disk during a run.
@@ -499,18 +499,4 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
         .collect();
     left.sort();
     left
-}
-
-/// The files of which there is no second copy: what retained checkpoints, savepoints and the output need.
-pub(crate) fn needed_files(disk: &InspectableDisk) -> BTreeSet<PathBuf> {
-    let mut needed = BTreeSet::new();
-    for root in [STORAGE, STORAGE_THEN].map(Path::new) {
-        needed.extend([layout::record(root), layout::splits(root), layout::origin(root)]);
-        for checkpoint in record(disk, root).map(|it| it.retained).unwrap_or_default() {
-            needed.extend(files_of(disk, &layout::checkpoint(root, checkpoint)));
-        }
-    }
-    let everything = disk.paths(View::Visible).into_iter();
-    needed.extend(everything.filter(|it| it.starts_with(OUTPUT) || it.starts_with(INPUT)));
-    needed
 }

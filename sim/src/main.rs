@@ -29,6 +29,10 @@ enum Command {
     Sweep(cli::sweep::Arguments),
     /// Run a seed file again; it must be the same run, byte for byte
     Replay(cli::replay::Arguments),
+    /// Find the smallest run that fails as a seed file does
+    Shrink(cli::shrink::Arguments),
+    /// Say which faults a failure needs, from when on it was inevitable, and how it came
+    Explain(cli::explain::Arguments),
     /// Validate scenario and seed files
     Check(cli::check::Arguments),
     /// Show the first event in which two traces differ
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Sweep(arguments) => cli::sweep::run(&arguments),
         Command::Replay(arguments) => cli::replay::run(&arguments),
+        Command::Shrink(arguments) => cli::shrink::run(&arguments),
+        Command::Explain(arguments) => cli::explain::run(&arguments),
         Command::Check(arguments) => cli::check::run(arguments),
         Command::Diff(arguments) => cli::diff::run(&arguments),
         Command::Verify(arguments) => cli::verify::run(&arguments),

@@ -30,7 +30,8 @@ pub(crate) struct Recorder {
 struct State {
     trace: Trace,
     waiting: Vec<Waiting>,
-    happened: Vec<bool>,
+    /// The entry with which each fault of the schedule began, if it did.
+    begun: Vec<Option<usize>>,
     stops: Vec<Stop>,
     /// How long whoever reports next on this node stands still.
     holds: BTreeMap<Node, Duration>,
@@ -76,7 +77,7 @@ impl Recorder {
         let state = State {
             trace: Trace { entries: Vec::new(), chains },
             waiting: waiting.collect(),
-            happened: vec![false; schedule.len()],
+            begun: vec![None; schedule.len()],
             stops: Vec::new(),
             holds: BTreeMap::new(),
             written: BTreeMap::new(),
@@ -103,7 +104,7 @@ impl Recorder {
         verb: &Verb,
     ) -> Vec<(usize, Duration)> {
         let state = &mut *self.lock();
-        state.happened[index] = true;
+        state.begun[index] = Some(state.trace.entries.len());
         state.trace.entries.push(Entry { at, node: None, what: What::Fault(verb.describe()) });
         let nodes: Vec<Node> = verb.nodes().into_iter().map(|it| it.one()).collect();
         due(&mut state.waiting, |on| {
@@ -166,12 +167,11 @@ impl Recorder {
         self.lock().trace.clone()
     }
 
-    /// The trace so far, which faults of the schedule happened, and what nobody can judge; nothing when a run
+    /// The trace so far, with which entry each fault of the schedule began, and what nobody can judge; nothing when a run
     /// that hangs holds them.
-    pub(crate) fn try_look(&self) -> (Trace, Vec<bool>, BTreeSet<&'static str>) {
-        let look = |state: &State| {
-            (state.trace.clone(), state.happened.clone(), state.evidence.unjudged())
-        };
+    pub(crate) fn try_look(&self) -> (Trace, Vec<Option<usize>>, BTreeSet<&'static str>) {
+        let look =
+            |state: &State| (state.trace.clone(), state.begun.clone(), state.evidence.unjudged());
         match self.state.try_lock() {
             Ok(state) => look(&state),
             Err(TryLockError::Poisoned(state)) => look(&state.into_inner()),
@@ -231,7 +231,8 @@ fn due(waiting: &mut Vec<Waiting>, is_awaited: impl Fn(&On) -> bool) -> Vec<(usi
     due
 }
 
-fn matches(on: &On, node: Node, event: &Event, chains: &Chains) -> bool {
+/// Whether a fault that waits for `on` counts this event.
+pub(crate) fn matches(on: &On, node: Node, event: &Event, chains: &Chains) -> bool {
     if on.event.as_deref() != Some(event.name()) || on.node.is_some_and(|it| it != node) {
         return false;
     }

@@ -200,7 +200,12 @@ pub fn table(summary: &Summary, is_colored: bool) -> String {
 
 /// The summary as JSON.
 pub fn json(summary: &Summary) -> String {
-    serde_json::to_string_pretty(summary).expect("a summary has an encoding")
+    to_json(summary)
+}
+
+/// Anything as JSON for people and machines.
+pub fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("a report has an encoding")
 }
 
 /// The summary as `JUnit`.
@@ -283,6 +288,50 @@ impl Progress {
 
     /// One thing of several runs is done.
     pub fn finished(&self, line: &str) {
+        if !self.is_terminal {
+            eprintln!("{line}");
+        }
+    }
+
+    /// All is done.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far a search without a known end is: a line that changes on a terminal, a line for each
+/// step elsewhere.
+pub struct Spinner {
+    bar: ProgressBar,
+    is_terminal: bool,
+}
+
+impl Default for Spinner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Spinner {
+    /// Starts to show.
+    pub fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target =
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = "{elapsed_precise} {spinner} {msg}";
+        bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
+        Self { bar, is_terminal }
+    }
+
+    /// How it stands.
+    pub fn show(&self, line: &str) {
+        self.bar.tick();
+        self.bar.set_message(line.to_owned());
+    }
+
+    /// It got on.
+    pub fn step(&self, line: &str) {
         if !self.is_terminal {
             eprintln!("{line}");
         }

@@ -82,16 +82,19 @@ pub fn run_subject(scenario: &Scenario, seed: u64, subject: Arc<dyn Subject>) ->
     verdict
 }
 
-/// How a run is made; nothing here changes what happens in it.
+/// How a run is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
+    /// Everything heals at this moment rather than at the scenario's `until`; up to there it is the same run,
+    /// byte for byte.
+    pub heal_at: Option<Duration>,
     /// Real time after which a run is stopped and taken for stuck.
     pub wall_time_max: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wall_time_max: WALL_TIME_MAX }
+        Self { heal_at: None, wall_time_max: WALL_TIME_MAX }
     }
 }
 
@@ -103,6 +106,17 @@ pub fn run_subject_with(
     subject: Arc<dyn Subject>,
 ) -> Verdict {
     run_as(scenario, seed, schedule, subject, Options::default())
+}
+
+/// Runs a scenario with a seed and this schedule of faults, and heals everything at this moment.
+pub fn run_healed(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
+) -> Verdict {
+    let options = Options { heal_at, ..Options::default() };
+    run_as(scenario, seed, schedule, built_in(scenario, seed), options)
 }
 
 /// The same, made in this way. A run that does not even come back from one poll is left behind on its
@@ -143,6 +157,7 @@ fn on_this_thread(
         scenario: Arc::new(scenario.clone()),
         subject: Arc::clone(subject),
         schedule: schedule.clone(),
+        heal_at: options.heal_at,
         recorder: recorder.clone(),
         plant,
     };
@@ -192,7 +207,7 @@ fn verdict(
     recorder: &Recorder,
     facts: Option<Facts>,
 ) -> Verdict {
-    let (trace, happened, unjudged) = recorder.try_look();
+    let (trace, begun, unjudged) = recorder.try_look();
     let counts = count(&trace);
     let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
     let (strikes, virtual_time, checkpoints, committed) = match facts {
@@ -203,6 +218,7 @@ fn verdict(
         }
         None => (BTreeMap::new(), last, None, Vec::new()),
     };
+    let happened = begun.iter().map(Option::is_some).collect();
     Verdict {
         seed,
         result,
@@ -210,6 +226,7 @@ fn verdict(
         unjudged,
         schedule,
         happened,
+        begun,
         trace,
         counts,
         strikes,
@@ -229,6 +246,7 @@ struct Stage {
     scenario: Arc<Scenario>,
     subject: Arc<dyn Subject>,
     schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
     recorder: Recorder,
     plant: Option<Plant>,
 }
@@ -331,8 +349,11 @@ impl Stage {
         healed_at: &mut Option<Duration>,
     ) {
         let is_over = || lock(ended).is_some();
-        while !is_over() && world.now() < self.scenario.until {
-            world.sleep(LOOK_EVERY).await;
+        let until = self.heal_at.unwrap_or(self.scenario.until);
+        while !is_over() && world.now() < until {
+            // Only a moment that was asked for is met exactly; a scenario's is seen at the next look.
+            let left = self.heal_at.map_or(LOOK_EVERY, |at| at.saturating_sub(world.now()));
+            world.sleep(LOOK_EVERY.min(left)).await;
         }
         if is_over() {
             return;

@@ -24,6 +24,8 @@ pub struct Verdict {
     pub schedule: Vec<Fault>,
     /// Which faults of the scenario happened.
     pub happened: Vec<bool>,
+    /// The entry of the trace with which each fault of the schedule began, if it did.
+    pub begun: Vec<Option<usize>>,
     /// What happened.
     pub trace: Trace,
     /// How often.

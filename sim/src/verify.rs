@@ -151,7 +151,7 @@ pub fn replay(file: &SeedFile) -> (Verdict, Result<(), (u8, String)>) {
                 Some(entry) => verdict.trace.line(entry),
                 None => "the trace ends there".to_owned(),
             };
-            let recorded = file.marks.len();
+            let recorded = file.footprint.as_ref().map_or(0, |it| it.marks.len());
             Err((
                 Outcome::NotDeterministic { message: String::new() }.exit_code(),
                 format!(
@@ -161,10 +161,11 @@ pub fn replay(file: &SeedFile) -> (Verdict, Result<(), (u8, String)>) {
                 ),
             ))
         }
-        None if found != file.expected => Err((
-            1,
-            format!("the same run was `{}` and is `{}`", file.expected.result, found.result),
-        )),
+        None if found != file.expected => {
+            let run = if file.footprint.is_some() { "the same run" } else { "it" };
+            let message = format!("{run} was `{}` and is `{}`", file.expected, found);
+            Err((1, message))
+        }
         None => Ok(()),
     };
     (verdict, outcome)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use seawall_protocol::config::{Alignment, CheckpointConfig, StateBackend};
 use seawall_runtime::connectors::{FileSink, FileSource, GeneratorSource};
-use seawall_sim::scenario::quantity::TimeRange;
 use seawall_sim::fault::{Ask, AskFor, Fault, Trigger};
 use seawall_sim::scenario::Cluster;
+use seawall_sim::scenario::quantity::TimeRange;
 use seawall_sim::seed_file::SeedFile;
 use seawall_sim::{At, Input, Settings, Storm};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};

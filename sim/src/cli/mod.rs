@@ -9,9 +9,11 @@ use seawall_sim::verify::{self as files, Loaded};
 
 pub(crate) mod check;
 pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod model;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod shrink;
 pub(crate) mod sweep;
 pub(crate) mod verify;
 

@@ -25,8 +25,9 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     report::say(&verdict.trace.recovery());
     match outcome {
         Ok(()) => {
+            let same = if file.footprint.is_some() { "run" } else { "verdict" };
             report::say(&format!(
-                "\nthe same run: {} events, digest {:016x}\n{}: {}",
+                "\nthe same {same}: {} events, digest {:016x}\n{}: {}",
                 verdict.trace.entries.len(),
                 verdict.trace.digest(),
                 verdict.result.name(),

@@ -3,13 +3,12 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use seawall_sim::scenario::quantity::{parse_seed_range, parse_time};
 use seawall_sim::sweep::{self, Plan, Shard, Stop, default_jobs};
-use seawall_sim::{report, swarm};
+use seawall_sim::{interrupt, report, swarm};
 
 use super::{Usage, load};
 
@@ -64,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let paths = if arguments.paths.is_empty() { &swarm } else { arguments.paths.as_slice() };
     let loaded = load(paths)?;
     let stop = Arc::new(Stop::at(arguments.until.map(|it| Instant::now() + it)));
-    stop_on_interrupt(Arc::clone(&stop))?;
+    interrupt::listen()?;
     let plan = Plan {
         is_endless: arguments.seeds.is_none() && arguments.until.is_some(),
         seeds: arguments.seeds.as_ref().map(|it| it.0.clone()),
@@ -81,18 +80,4 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
         report::write(path, &report::junit("seawall-sim sweep", &summary))?;
     }
     Ok(summary.exit_code)
-}
-
-/// The first Ctrl-C begins no more runs, so that what there is can be reported; the second ends the program.
-fn stop_on_interrupt(stop: Arc<Stop>) -> Usage<()> {
-    const INTERRUPTED: i32 = 130;
-    let is_second = AtomicBool::new(false);
-    let on_interrupt = move || {
-        if is_second.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-        report::tell("\nstopping: what has begun is finished and reported; once more to give up");
-        stop.ask();
-    };
-    ctrlc::set_handler(on_interrupt).map_err(|it| format!("cannot listen for Ctrl-C: {it}"))
 }

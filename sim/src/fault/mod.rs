@@ -157,6 +157,25 @@ pub fn to_toml(fault: &Fault) -> toml::Table {
 }
 
 impl On {
+    /// How long after what it waits for.
+    pub fn delay(&self) -> TimeRange {
+        self.after.unwrap_or(TimeRange::exactly(Duration::ZERO))
+    }
+
+    /// The same, so long after it.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        let after = (!delay.is_zero()).then_some(TimeRange::exactly(delay));
+        Self { after, ..self }
+    }
+
+    /// What it waits for: `snapshot-acked`, `crash`, `sync`.
+    pub fn what(&self) -> String {
+        let call = self.call.map(|it| format!("{it:?}").to_lowercase() + " call");
+        let fault = self.fault.as_ref().map(|it| format!("the fault {it}"));
+        self.event.clone().or(fault).or(call).unwrap_or_default()
+    }
+
     /// The first event of this name.
     pub fn event(name: &str) -> Self {
         Self {

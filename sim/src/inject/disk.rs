@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Injector;
 use super::network::{count, inclusive};
-use crate::evidence;
+use crate::budget;
 use crate::fault::{
     DiskError, FailDisk, FailService, LieKind, LyingDisk, MishapKind, Operation, Phase, Rot,
     SlowCheckpoint, SlowDisk, StaleListings, ThrottleDisk,
@@ -94,18 +94,16 @@ impl Injector {
         self.world.lie_about_disk(&node, lie, it.path.as_deref().unwrap_or(""), count(it.count));
     }
 
-    /// The budget: what the newest checkpoints need and nothing else has is spared.
+    /// What has no second copy is spared: the budget.
     pub(super) fn rot(&self, it: &Rot) {
-        let disk = self.world.disk();
-        let needed = evidence::needed_files(&disk);
-        let is_spare =
-            |path: &Path| path.to_string_lossy().contains(&it.path) && !needed.contains(path);
-        match self.world.flip_bit_where(is_spare) {
-            Some((path, bit)) => {
-                self.struck(format!("bit {bit} of {} is inverted", path.display()));
+        let may_rot =
+            |path: &Path| path.to_string_lossy().contains(&it.path) && budget::allows_rot(path);
+        self.struck(match self.world.flip_bit_where(may_rot) {
+            Some((path, bit)) => format!("bit {bit} of {} is inverted", path.display()),
+            None => {
+                "no bit is inverted: every file there is the last copy and is spared".to_owned()
             }
-            None => self.struck("every file there is the last copy and was spared".to_owned()),
-        }
+        });
     }
 
     pub(super) fn fail_service(&self, it: &FailService) {

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::interrupt;
+
 /// How many runs go on at a time unless told otherwise.
 pub fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
@@ -28,9 +30,9 @@ impl Stop {
         self.is_asked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody asked.
+    /// Whether somebody asked, here or with Ctrl-C.
     pub fn is_asked(&self) -> bool {
-        self.is_asked.load(Ordering::Relaxed)
+        self.is_asked.load(Ordering::Relaxed) || interrupt::is_stopped()
     }
 
     /// Whether no more work is to be begun.
