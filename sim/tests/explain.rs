@@ -7,7 +7,8 @@ use std::time::Duration;
 use seawall_sim::explain::{Explanation, Inevitable, Need, explain};
 use seawall_sim::run;
 use seawall_sim::scenario::quantity::TimeRange;
-use seawall_sim::scenario::{Fault, Node, Nodes, On, Scenario, Trigger, Verb};
+use seawall_sim::fault::{Each, Fault, Nodes, On, SlowDisk, Trigger};
+use seawall_sim::scenario::{Node, Scenario};
 use seawall_sim::seed_file::SeedFile;
 
 fn planted(name: &str) -> Scenario {
@@ -26,25 +27,15 @@ fn explained(scenario: &Scenario, more: Vec<Fault>) -> Explanation {
 
 fn slow_disk(at: Duration) -> Fault {
     let exactly = |millis: u64| TimeRange::exactly(Duration::from_millis(millis));
-    let verb = Verb::SlowDisk {
-        node: Nodes::One(Node::Worker(1)),
-        latency: exactly(2),
-        lasts: Some(exactly(50)),
-    };
-    Fault { trigger: Trigger::At(TimeRange::exactly(at)), verb }
+    let node = Nodes::One(Node::Worker(1));
+    let slow = SlowDisk { node, latency: Each(exactly(2)), lasts: Some(exactly(50)) };
+    Fault { trigger: Trigger::At(TimeRange::exactly(at)), verb: slow.into() }
 }
 
 #[test]
 fn a_fault_that_is_needed_is_told_from_those_that_are_not() {
     let scenario = planted("token-is-reused");
-    let never = On {
-        event: "job-failed".to_owned(),
-        nth: 1,
-        checkpoint: None,
-        subtask: None,
-        node: None,
-        after: TimeRange::exactly(Duration::ZERO),
-    };
+    let never = On::event("job-failed");
     let slow = slow_disk(Duration::from_millis(700));
     let absent = Fault { trigger: Trigger::On(never), verb: slow.verb.clone() };
     let explanation = explained(&scenario, vec![slow, absent]);
