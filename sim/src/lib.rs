@@ -25,6 +25,7 @@ pub mod run;
 pub mod scenario;
 pub mod seed_file;
 pub mod sweep;
+pub mod timeline;
 pub mod trace;
 pub mod verdict;
 pub mod verify;

@@ -10,8 +10,9 @@ use seawall_sim::report::{self, Summary};
 use seawall_sim::scenario::quantity::parse_seed_range;
 use seawall_sim::scenario::{FileError, Scenario};
 use seawall_sim::seed_file::SeedFile;
-use seawall_sim::verdict::{Result as Outcome, USAGE};
-use seawall_sim::{run, sweep, trace, verify};
+use seawall_sim::timeline::diagram::Format;
+use seawall_sim::verdict::{Result as Outcome, USAGE, Verdict};
+use seawall_sim::{run, sweep, timeline, trace, verify};
 
 /// Simulate the engine, break it on purpose, and see whether it holds.
 #[derive(Parser)]
@@ -62,9 +63,8 @@ struct RunArguments {
     /// The seed; the scenario's first when absent
     #[arg(long)]
     seed: Option<u64>,
-    /// Write the full trace to this file
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
 }
 
 #[derive(Args)]
@@ -86,9 +86,22 @@ struct SweepArguments {
 struct ReplayArguments {
     /// A seed file
     seed_file: PathBuf,
+    #[command(flatten)]
+    pictures: Pictures,
+}
+
+/// What else to write of one run.
+#[derive(Args)]
+struct Pictures {
     /// Write the full trace to this file
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write a page to explore the run with a browser
+    #[arg(long, value_name = "FILE.html")]
+    timeline: Option<PathBuf>,
+    /// Write a diagram of the recovery trace: Mermaid, or SVG
+    #[arg(long, value_name = "FILE.mmd|FILE.svg", value_parser = diagram_file)]
+    diagram: Option<(Format, PathBuf)>,
 }
 
 #[derive(Args)]
@@ -128,6 +141,12 @@ fn seed_range(text: &str) -> Result<Seeds, String> {
     parse_seed_range(text).map(Seeds)
 }
 
+fn diagram_file(text: &str) -> Result<(Format, PathBuf), String> {
+    let path = PathBuf::from(text);
+    let format = Format::of(&path).ok_or("expected a file that ends in .mmd or .svg")?;
+    Ok((format, path))
+}
+
 fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(arguments) => run_one(&arguments),
@@ -163,7 +182,7 @@ fn run_one(arguments: &RunArguments) -> Usage<u8> {
     let verdict = run::run(&scenario, seed);
     report::say(&format!("# {} seed {seed}: {}\n", scenario.name, scenario.about));
     report::say(&verdict.trace.recovery());
-    write_trace(arguments.trace.as_deref(), &scenario.name, seed, &verdict.trace)?;
+    write_pictures(&arguments.pictures, &scenario, &verdict)?;
     report::say(&format!(
         "\n{} faults, {} checkpoints completed, {} recoveries; {:.3} s of virtual time in {:.2} s, \
          digest {:016x}\n{}: {}",
@@ -183,9 +202,18 @@ fn run_one(arguments: &RunArguments) -> Usage<u8> {
     Ok(verdict.result.exit_code())
 }
 
-fn write_trace(to: Option<&Path>, name: &str, seed: u64, trace: &trace::Trace) -> Usage<()> {
-    let Some(to) = to else { return Ok(()) };
-    report::write(to, &format!("# {name} seed {seed}\n{}", trace.full()))
+fn write_pictures(pictures: &Pictures, scenario: &Scenario, verdict: &Verdict) -> Usage<()> {
+    if let Some(path) = &pictures.trace {
+        let (name, seed) = (&scenario.name, verdict.seed);
+        report::write(path, &format!("# {name} seed {seed}\n{}", verdict.trace.full()))?;
+    }
+    if let Some(path) = &pictures.timeline {
+        report::write(path, &timeline::html(scenario, verdict, &[]))?;
+    }
+    if let Some((format, path)) = &pictures.diagram {
+        report::write(path, &timeline::diagram::write(*format, scenario, verdict))?;
+    }
+    Ok(())
 }
 
 fn sweep_paths(arguments: &SweepArguments) -> Usage<u8> {
@@ -206,7 +234,7 @@ fn sweep_paths(arguments: &SweepArguments) -> Usage<u8> {
 fn replay(arguments: &ReplayArguments) -> Usage<u8> {
     let file = SeedFile::load(&arguments.seed_file).map_err(|it| it.to_string())?;
     let (verdict, outcome) = verify::replay(&file);
-    write_trace(arguments.trace.as_deref(), &file.scenario.name, file.seed, &verdict.trace)?;
+    write_pictures(&arguments.pictures, &file.scenario, &verdict)?;
     report::say(&format!("# {} seed {}: {}\n", file.scenario.name, file.seed, file.scenario.about));
     report::say(&verdict.trace.recovery());
     match outcome {
