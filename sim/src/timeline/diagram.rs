@@ -103,7 +103,7 @@ fn mermaid(scenario: &Scenario, verdict: &Verdict) -> String {
 const TIME_WIDTH: usize = 104;
 const LANE_WIDTH: usize = 92;
 const ROW_HEIGHT: usize = 22;
-const LETTER_WIDTH: usize = 7;
+const LETTER_WIDTH: usize = 8;
 const LINE_HEIGHT: usize = 18;
 /// Letters in a row; the rest is in its title.
 const LETTERS_MAX: usize = 120;
@@ -159,9 +159,9 @@ fn svg(scenario: &Scenario, verdict: &Verdict) -> String {
     // Behind everything: attempts, then the lives of the nodes and where they are broken.
     let drawing = Drawing::of(&verdict.trace, scenario.cluster.workers);
     for span in drawing.spans.iter().filter(|it| it.kind == Kind::Attempt) {
-        let (from, to) = (row(span.first), span.last.map_or(steps.len(), row));
+        let (from, to) = (row(span.first), span.last.map_or(steps.len(), |it| row(it) + 1));
         let (x, y) = (column(None) + LANE_WIDTH / 2, top + ROW_HEIGHT * from);
-        let high = ROW_HEIGHT * (to.saturating_sub(from)).max(1);
+        let high = ROW_HEIGHT * (to - from);
         let parity = if span.number % 2 == 0 { "even" } else { "odd" };
         let wide = lanes_width - LANE_WIDTH;
         put(format!(

@@ -281,9 +281,9 @@ const timeline = (() => {
       const left = Math.max(xOf(span.from), GUTTER), right = Math.max(Math.min(xOf(endOf(span)), width), left + 2);
       const said = text(span), middle = yOf(span.lane, span.row) + rowHeight / 2, key = keyOf(span);
       const beside = (next ? xOf(next.from) : width) - right - 12, inside = right - left - 10;
-      const ground = span.ending === "bad" || kind === "recovery" ? colour[`${kind === "recovery" ? kind : "fault"}-back`] : null;
+      const ground = span.ending === "bad" || span.ending === "lost" || kind === "recovery" ? colour[`${kind === "recovery" ? kind : "fault"}-back`] : null;
       if (sizeOf(said) <= inside) write(key, said, left + 6, middle, inside, colour[ink], 0, ground);
-      else if (beside > Math.min(inside, sizeOf(said))) write(key, said, right + (kind === "fault" ? 8 : 4), middle, beside, colour[ink], Math.min(46, sizeOf(said)));
+      else if (kind === "checkpoint" ? beside >= sizeOf(said) : beside > Math.min(inside, sizeOf(said))) write(key, said, right + (kind === "fault" ? 8 : 4), middle, beside, colour[ink], Math.min(46, sizeOf(said)));
       else if (kind === "checkpoint") {
         const number = String(span.number), isBeside = sizeOf(number) <= beside;
         write(key, number, isBeside ? right + 3 : left + 3, middle, isBeside ? beside : inside + 6, colour[ink], sizeOf(number), isBeside ? null : ground);
@@ -650,5 +650,6 @@ const timeline = (() => {
   listen();
   draw();
   const paint = performance.now() - began;
-  return { data, paint, draw, get view() { return view; }, get drawn() { return drawn; }, get chosen() { return chosen; }, get matches() { return matches; } };
+  const placeOf = (index) => ({ x: xOf(data.entries[index].at), y: yOf(data.entries[index].lane, data.entries[index].row) + rowHeight / 2 });
+  return { data, paint, draw, placeOf, get view() { return view; }, get drawn() { return drawn; }, get chosen() { return chosen; }, get matches() { return matches; } };
 })();
