@@ -66,16 +66,24 @@ fn reach(step: &Step<'_>, nodes: &[Node]) -> (Option<Node>, Vec<Node>) {
 
 fn mermaid(scenario: &Scenario, verdict: &Verdict) -> String {
     let nodes = nodes(scenario);
+    // Both signs end a statement of Mermaid, which has codes for them.
     let plain = |text: &str| {
-        // Both end a statement of Mermaid.
-        text.replace('#', "#35;").replace(';', "#59;").replace('\n', "<br/>")
+        let code = |sign: char| match sign {
+            '#' => "#35;".to_owned(),
+            ';' => "#59;".to_owned(),
+            '\n' => "<br/>".to_owned(),
+            other => other.to_string(),
+        };
+        text.chars().map(code).collect::<String>()
     };
     let mut out = format!(
         "%% {} seed {}: {}\nsequenceDiagram\n    participant world\n",
         scenario.name, verdict.seed, scenario.about
     );
     let mut line = |text: String| writeln!(out, "    {text}").expect("a string takes it");
-    nodes.iter().for_each(|it| line(format!("participant {it}")));
+    for node in &nodes {
+        line(format!("participant {node}"));
+    }
     for step in verdict.trace.steps() {
         let (from, to) = reach(&step, &nodes);
         let (time, name) = (show_time(step.entry.at), step.entry.what.name());

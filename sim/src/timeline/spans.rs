@@ -235,7 +235,9 @@ impl<'a> Builder<'a> {
         let kind = suffering(text);
         let lanes = self.lanes_in(text);
         if kind == Kind::Crash {
-            lanes.iter().for_each(|lane| self.on_gone(index, *lane));
+            for lane in &lanes {
+                self.on_gone(index, *lane);
+            }
         }
         let suffered = lanes.into_iter().map(|lane| {
             let label = text.split(',').next().unwrap_or(text).to_owned();
@@ -258,7 +260,9 @@ impl<'a> Builder<'a> {
         self.faults = open;
         for fault in healed {
             self.close(fault.span, index, Ending::Good);
-            fault.suffered.iter().for_each(|it| self.close(*it, index, Ending::Good));
+            for span in fault.suffered {
+                self.close(span, index, Ending::Good);
+            }
             if !is_everything {
                 self.belongs.insert(index, fault.span);
             }
@@ -271,23 +275,13 @@ impl<'a> Builder<'a> {
         if lane == COORDINATOR {
             self.leader_ended = Some(index);
         }
-        let spans = &self.spans;
-        let mut gone = Vec::new();
-        self.running.retain(|_, span| {
-            let stays = spans[*span].lane != lane;
-            if !stays {
-                gone.push(*span);
-            }
-            stays
-        });
-        self.barriers.retain(|_, span| {
-            let stays = spans[*span].lane != lane;
-            if !stays {
-                gone.push(*span);
-            }
-            stays
-        });
-        gone.into_iter().for_each(|it| self.close(it, index, Ending::Lost));
+        let open = self.running.values().chain(self.barriers.values()).copied();
+        let gone: BTreeSet<usize> = open.filter(|it| self.spans[*it].lane == lane).collect();
+        self.running.retain(|_, span| !gone.contains(span));
+        self.barriers.retain(|_, span| !gone.contains(span));
+        for span in gone {
+            self.close(span, index, Ending::Lost);
+        }
     }
 
     fn on_event(&mut self, index: usize, event: &Event, lane: usize, row: usize) -> Mark {

@@ -152,6 +152,20 @@ const timeline = (() => {
     },
   };
 
+  /** A message: from a dot to an arrow, or broken off. */
+  function arrow(draw, x1, y1, x2, y2, isLost) {
+    draw.strokeStyle = draw.fillStyle = isLost ? colour.fault : colour.message;
+    draw.lineWidth = 1.2;
+    draw.setLineDash(isLost ? [4, 3] : []);
+    draw.beginPath(); draw.moveTo(x1, y1); draw.lineTo(x2, y2); draw.stroke(); draw.setLineDash([]);
+    draw.beginPath(); draw.arc(x1, y1, 2.2, 0, 7); draw.fill();
+    if (isLost) return shape(draw, "fault", x2, y2);
+    const angle = Math.atan2(y2 - y1, x2 - x1);
+    draw.beginPath(); draw.moveTo(x2, y2);
+    for (const turn of [-0.35, 0.35]) draw.lineTo(x2 - 7 * Math.cos(angle + turn), y2 - 7 * Math.sin(angle + turn));
+    draw.fill();
+  }
+
   // Words never cover words: each row keeps what is taken.
   let taken = new Map();
   const sizes = new Map();
@@ -393,19 +407,11 @@ const timeline = (() => {
       const from = laneOf.get(message.from), to = laneOf.get(message.to);
       if (from === undefined || to === undefined) continue;
       count += 1;
-      const y = (lane, other) => lane < other ? tops[lane] + laneHeight(lane) - 2 : tops[lane] + 3;
-      const isLost = message.arrives === null;
-      let x1 = xOf(message.sent), y1 = y(from, to), x2 = xOf(message.arrives ?? message.sent) + (isLost ? 14 : 0), y2 = y(to, from);
-      if (isLost) y2 = y1 + (y2 - y1) * 0.6;
-      pencil.strokeStyle = isLost ? colour.fault : colour.message; pencil.lineWidth = 1;
-      pencil.setLineDash(isLost ? [4, 3] : []);
-      pencil.beginPath(); pencil.moveTo(x1, y1); pencil.lineTo(x2, y2); pencil.stroke(); pencil.setLineDash([]);
-      if (isLost) { shape(pencil, "fault", x2, y2); } else {
-        const angle = Math.atan2(y2 - y1, x2 - x1);
-        pencil.fillStyle = colour.message; pencil.beginPath(); pencil.moveTo(x2, y2);
-        pencil.lineTo(x2 - 7 * Math.cos(angle - 0.35), y2 - 7 * Math.sin(angle - 0.35));
-        pencil.lineTo(x2 - 7 * Math.cos(angle + 0.35), y2 - 7 * Math.sin(angle + 0.35)); pencil.fill();
-      }
+      const y = (lane) => yOf(lane, 0) + rowHeight / 2, isLost = message.arrives === null;
+      const x1 = xOf(message.sent), y1 = y(from);
+      // A lost one breaks off on its way.
+      const x2 = isLost ? x1 + 14 : xOf(message.arrives), y2 = isLost ? y1 + (y(to) - y1) * 0.6 : y(to);
+      arrow(pencil, x1, y1, x2, y2, isLost);
       hits.push({ x: x2 - 5, y: y2 - 5, right: x2 + 5, bottom: y2 + 5, message });
     }
     return count;
@@ -455,6 +461,7 @@ const timeline = (() => {
       ["attempt, odd", bars("attempt", span("good", 1))], ["even", bars("attempt", span("good", 2))], ["recovery", bars("recovery", span("good"))],
       ["checkpoint completed", bars("checkpoint", span("good"))], ["aborted", bars("checkpoint", span("bad"))], ["lost with its leader", bars("checkpoint", span("lost"))],
       ["barrier: alignment, then writing", bars("barrier", span("good"), 16)],
+      ["message", (pen) => arrow(pen, 3, 13, 27, 3, false)], ["lost", (pen) => arrow(pen, 3, 12, 24, 6, true)],
       ["pre-commit", marks("precommit")], ["commit", marks("commit")], ["achieved", marks("good")], ["begins, decided", marks("turn")], ["step", marks("step")],
     ];
     by("legend").replaceChildren(...items.map(([text, paint]) => {
