@@ -28,13 +28,13 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Limits, Recorded};
 
 use crate::evidence::{self, Evidence};
-use crate::fault;
+use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
 use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
+use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
@@ -81,7 +81,8 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let mut stream = Streams::new(seed).stream("workload");
     let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
     let chains = workload::chains(&prepared.job);
-    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(&prepared)));
+    let subtasks = prepared.job.subtasks().count();
+    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(&prepared)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
@@ -414,7 +415,7 @@ impl Process {
         let Run { root, restore } = lock(&self.run).clone();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), root),
+            storage: self.storage(Node::Coordinator, &env, root),
             id: self.prepared.id,
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
@@ -423,8 +424,8 @@ impl Process {
             control: self.injector.control(),
             restore,
             open: {
-                let disk = Arc::clone(&env.disk);
-                Arc::new(move |place| Ok(Storage::on_disk(Arc::clone(&disk), place)))
+                let (process, env) = (self.clone(), env.clone());
+                Arc::new(move |place| Ok(process.storage(Node::Coordinator, &env, place)))
             },
         };
         coordinator::run(env, config).await
@@ -436,7 +437,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), lock(&self.run).root),
+            storage: self.storage(Node::Worker(number), &env, lock(&self.run).root),
             mode: self.scenario.checkpoint.mode,
             state: self.scenario.state,
             scratch: SCRATCH.into(),
@@ -446,6 +447,13 @@ impl Process {
             metrics: Arc::new(Metrics::default()),
         };
         worker::run(env, config).await
+    }
+
+    /// The checkpoint storage at `root` as `node` reaches it.
+    fn storage(&self, node: Node, env: &Env, root: impl AsRef<Path>) -> Storage {
+        let root = root.as_ref();
+        let reached = |store| self.world.service(&node.to_string(), root, store);
+        Storage::on_disk(Arc::clone(&env.disk), root).through(reached)
     }
 
     fn job(&self) -> Arc<seawall_stream::Job> {

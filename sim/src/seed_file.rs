@@ -10,9 +10,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::fault;
+use crate::fault::{self, Fault, FaultText};
 use crate::scenario::problem::Problem;
-use crate::scenario::{Fault, FaultText, FileError, Scenario};
+use crate::scenario::{FileError, Scenario};
 use crate::trace::{Marks, Trace};
 use crate::verdict::{Result as Outcome, Verdict};
 
@@ -141,7 +141,7 @@ impl SeedFile {
                 "the marks are not groups of four hexadecimal digits",
             ))
         })?;
-        let schedule = scenario.read_schedule(&read.fault).map_err(|problems| FileError {
+        let schedule = scenario.read_schedule(text, &read.fault).map_err(|problems| FileError {
             file: file.to_owned(),
             text: text.to_owned(),
             problems,

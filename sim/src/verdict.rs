@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
 
-use crate::scenario::Fault;
+use crate::fault::Fault;
 use crate::trace::Trace;
 
 /// What came of one run of one scenario with one seed.

@@ -26,7 +26,7 @@ pub(super) struct Drawing {
     lanes: Vec<Lane>,
     /// One for each entry of the trace, in its order.
     pub(super) entries: Vec<Drawn>,
-    /// In the order in which they began.
+    /// Those of one kind in the order in which they were told.
     pub(super) spans: Vec<Span>,
 }
 
@@ -169,11 +169,39 @@ struct Builder<'a> {
     is_over: bool,
 }
 
+/// A fault that was not healed yet.
 struct OpenFault {
     text: String,
     span: usize,
-    /// The spans in the lanes of the nodes that suffer.
-    suffered: Vec<usize>,
+    first: usize,
+    suffering: Kind,
+    /// Of the nodes that suffer.
+    lanes: BTreeSet<usize>,
+}
+
+impl OpenFault {
+    /// Whether it goes on until something heals it. Others pass at once, unless their healing is told.
+    fn lasts(&self) -> bool {
+        let lasting =
+            ["crash", "kill", "pause", "partition", "swizzle", "slow network", "slow disk"];
+        lasting.iter().any(|it| self.text.starts_with(it))
+    }
+
+    /// Whether `healed`, which names these lanes, says its end: `worker-1 is back` that of
+    /// `crash worker-1, restart after 2s`.
+    fn is_healed_by(&self, healed: &str, lanes: &[usize]) -> bool {
+        let said = match healed.rsplit(' ').next() {
+            Some("back") => return self.suffering == Kind::Crash && self.names(lanes),
+            Some("resumes") => return self.suffering == Kind::Pause && self.names(lanes),
+            Some("reachable") => return self.text.starts_with("swizzle") && self.names(lanes),
+            Some(_) | None => words(&self.text).collect::<BTreeSet<_>>(),
+        };
+        self.names(lanes) && words(healed).all(|it| said.contains(it))
+    }
+
+    fn names(&self, lanes: &[usize]) -> bool {
+        lanes.iter().any(|it| self.lanes.contains(it))
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -225,49 +253,63 @@ impl<'a> Builder<'a> {
         self.drawn.push(Drawn { at, lane, row, mark, name, line: String::new(), routine: true });
     }
 
-    fn on_fault(&mut self, index: usize, text: &str) -> Mark {
-        let span = self.open(Kind::Fault, WORLD, 0, index, text.to_owned(), 0);
-        self.belongs.insert(index, span);
-        if !lasts(text) {
-            self.close(span, index, Ending::Good);
-            return Mark::Fault;
-        }
-        let kind = suffering(text);
-        let lanes = self.lanes_in(text);
-        if kind == Kind::Crash {
-            for lane in &lanes {
-                self.on_gone(index, *lane);
+    fn on_fault(&mut self, first: usize, text: &str) -> Mark {
+        let span = self.open(Kind::Fault, WORLD, 0, first, text.to_owned(), 0);
+        self.belongs.insert(first, span);
+        let fault = OpenFault {
+            text: text.to_owned(),
+            span,
+            first,
+            suffering: suffering(text),
+            lanes: self.lanes_in(text).into_iter().collect(),
+        };
+        if fault.suffering == Kind::Crash {
+            for lane in &fault.lanes {
+                self.on_gone(first, *lane);
             }
         }
-        let suffered = lanes.into_iter().map(|lane| {
-            let label = text.split(',').next().unwrap_or(text).to_owned();
-            self.open(kind, lane, 0, index, label, 0)
-        });
-        let suffered = suffered.collect();
-        self.faults.push(OpenFault { text: text.to_owned(), span, suffered });
+        self.faults.push(fault);
         Mark::Fault
     }
 
     fn on_healed(&mut self, index: usize, text: &str) -> Mark {
         let is_everything = text.starts_with("everything");
+        let lanes = self.lanes_in(text);
+        let mut open = Vec::new();
         let mut is_found = false;
-        let (healed, open): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.faults).into_iter().partition(|fault| {
-                let is_this = is_everything || (!is_found && heals(text, &fault.text));
-                is_found |= is_this;
-                is_this
-            });
-        self.faults = open;
-        for fault in healed {
-            self.close(fault.span, index, Ending::Good);
-            for span in fault.suffered {
-                self.close(span, index, Ending::Good);
+        for mut fault in std::mem::take(&mut self.faults) {
+            if is_everything && fault.lasts() {
+                for lane in std::mem::take(&mut fault.lanes) {
+                    self.suffer(&fault, lane, Some(index));
+                }
+                self.close(fault.span, index, Ending::Good);
+                continue;
             }
-            if !is_everything {
+            if !is_found && !is_everything && fault.is_healed_by(text, &lanes) {
+                is_found = true;
                 self.belongs.insert(index, fault.span);
+                for lane in &lanes {
+                    if fault.lanes.remove(lane) {
+                        self.suffer(&fault, *lane, Some(index));
+                    }
+                }
+                if fault.lanes.is_empty() {
+                    self.close(fault.span, index, Ending::Good);
+                    continue;
+                }
             }
+            open.push(fault);
         }
+        self.faults = open;
         Mark::Heal
+    }
+
+    /// What a fault does to a node, in the lane of the node.
+    fn suffer(&mut self, fault: &OpenFault, lane: usize, last: Option<usize>) {
+        let span = self.open(fault.suffering, lane, 0, fault.first, fault.text.clone(), 0);
+        if let Some(last) = last {
+            self.close(span, last, Ending::Good);
+        }
     }
 
     /// The process of a lane is gone, and with it what ran there.
@@ -404,8 +446,11 @@ impl<'a> Builder<'a> {
             | Event::CommitFailed { .. }
             | Event::OrderRefused { .. }
             | Event::RecordUncertain => Mark::Bad,
+            Event::WorkerStarted { .. } => {
+                self.on_gone(index, lane);
+                Mark::Turn
+            }
             Event::WorkerRegistered { .. }
-            | Event::WorkerStarted { .. }
             | Event::WaitingForSlots { .. }
             | Event::RestartScheduled { .. }
             | Event::JobStopping { .. }
@@ -555,6 +600,15 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self, trace: &Trace) -> Drawing {
         let end = self.entries.last().map_or(0, |it| micros(it.at));
+        for fault in std::mem::take(&mut self.faults) {
+            if fault.lasts() {
+                for lane in &fault.lanes {
+                    self.suffer(&fault, *lane, None);
+                }
+            } else {
+                self.close(fault.span, fault.first, Ending::Good);
+            }
+        }
         // Room for the words beside a fault.
         let fault_rows = spread(&mut self.spans, Kind::Fault, 0, end, end / 4);
         let checkpoint_rows = spread(&mut self.spans, Kind::Checkpoint, CHECKPOINTS, end, 0);
@@ -637,25 +691,14 @@ pub(super) fn named(text: &str) -> Vec<Node> {
     named.into_iter().collect()
 }
 
-/// Whether the fault goes on until something heals it: `, back after 500ms`, `, for the safety phase`.
-fn lasts(fault: &str) -> bool {
-    fault.split(", ").skip(1).any(|part| part.starts_with("for ") || part.contains(" after "))
-}
-
 fn suffering(fault: &str) -> Kind {
-    if fault.contains("back after") {
+    if fault.starts_with("crash") || fault.starts_with("kill") {
         Kind::Crash
-    } else if fault.contains("resumes after") {
+    } else if fault.starts_with("pause") {
         Kind::Pause
     } else {
         Kind::Trouble
     }
-}
-
-/// Whether `healed` says the end of `fault`: `worker-1 is back` that of `crash worker-1, back after 2s`.
-fn heals(healed: &str, fault: &str) -> bool {
-    let said: BTreeSet<&str> = words(fault).collect();
-    words(healed).filter(|it| *it != "is").all(|it| said.contains(it))
 }
 
 #[cfg(test)]
@@ -689,18 +732,21 @@ mod tests {
     #[test]
     fn every_way_to_heal_ends_the_fault_it_names_and_no_other() {
         for (began, ended) in [
-            ("crash worker-1, back after 2s", "worker-1 is back"),
-            ("pause worker-1, resumes after 2s", "worker-1 resumes"),
-            ("partition worker-1 <-> coordinator, heals after 2s", "worker-1 <-> coordinator"),
+            ("crash worker-1, restart after 2s", "worker-1 is back"),
+            ("kill worker-1, restart after 2s", "worker-1 is back"),
+            ("pause worker-1", "worker-1 resumes"),
+            ("partition worker-1 <-> coordinator, heal after 2s", "worker-1 <-> coordinator"),
+            ("swizzle worker-1, gap 1s", "worker-1 is reachable"),
             (
-                "slow network worker-1 -> coordinator, 1s a frame, for 2s",
+                "slow network worker-1 -> coordinator, for 2s, latency 1s",
                 "slow network worker-1 -> coordinator",
             ),
-            ("slow disk worker-1, 1s an operation, for 2s", "slow disk worker-1"),
+            ("slow disk worker-1, for 2s, latency 1s", "slow disk worker-1"),
+            ("something new worker-1, for 2s", "something new worker-1"),
         ] {
             let drawing = drawing(&[
-                (1, None, fault("crash worker-2, back after 1s")),
-                (2, None, fault("pause worker-2, resumes after 1s")),
+                (1, None, fault("crash worker-2, restart after 1s")),
+                (2, None, fault("pause worker-2")),
                 (3, None, fault(began)),
                 (4, None, healed(ended)),
                 (5, None, healed("everything: the liveness phase begins")),
@@ -711,12 +757,25 @@ mod tests {
     }
 
     #[test]
+    fn a_rack_is_back_when_each_of_its_nodes_is() {
+        let drawing = drawing(&[
+            (1, None, fault("crash rack worker-1+worker-2, restart after 1s")),
+            (2, None, healed("worker-2 is back")),
+            (3, None, healed("worker-1 is back")),
+        ]);
+        let good = |to| (1, Some(to), Ending::Good);
+        assert_eq!(of(&drawing, Kind::Fault), [good(3)]);
+        assert_eq!(of(&drawing, Kind::Crash), [good(2), good(3)]);
+    }
+
+    #[test]
     fn a_fault_that_passes_at_once_has_no_length() {
         let drawing = drawing(&[
-            (1, None, fault("reset worker-1 <-> worker-2")),
+            (1, None, fault("reset worker-1 -> worker-2")),
             (9, None, healed("everything: the liveness phase begins")),
         ]);
         assert_eq!(of(&drawing, Kind::Fault), [(1, Some(1), Ending::Good)]);
+        assert_eq!(of(&drawing, Kind::Trouble), []);
     }
 
     #[test]
@@ -736,7 +795,7 @@ mod tests {
             (1, coordinator, deployed),
             (2, coordinator, triggered(1)),
             (3, coordinator, triggered(2)),
-            (4, None, fault("crash coordinator, back after 1s")),
+            (4, None, fault("crash coordinator, restart after 1s")),
             (9, coordinator, leader(Some(CheckpointId(1)))),
         ]);
         // The record held the first, so it is completed, though nobody lived to say so.

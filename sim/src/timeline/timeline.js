@@ -12,6 +12,7 @@ const timeline = (() => {
   const whole = { from: -0.012 * end, to: 1.03 * end };
   const spans = { fault: [], crash: [], pause: [], trouble: [], attempt: [], recovery: [], checkpoint: [], subtask: [], barrier: [] };
   for (const span of data.spans) spans[span.kind].push(span);
+  for (const kind of Object.values(spans)) kind.sort((one, other) => one.from - other.from);
   const laneOf = new Map(data.lanes.map((lane, index) => [lane.name, index]));
 
   let view = { ...whole };

@@ -217,7 +217,7 @@ fn a_diagram_has_a_line_for_each_line_of_the_recovery_trace() {
     let mermaid = diagram::write(Format::Mermaid, &scenario, &verdict);
     let times = |text: &str| mermaid.matches(text).count();
     assert_eq!(times("participant "), 5);
-    assert_eq!(times("world-xworker-1: 1.633101 FAULT crash worker-1, back after 1s"), 1);
+    assert_eq!(times("world-xworker-1: 1.633101 FAULT crash worker-1, restart after 1s"), 1);
     assert_eq!(times("Note over world,worker-3: violated: exactly-once-output"), 1);
     assert_eq!(times("subtask-failed number/2#35;1: a channel broke"), 1);
     // An attempt goes out to three workers, twice.

@@ -8,7 +8,7 @@ use crate::scenario::meaning::{Cluster, Workload};
 use crate::scenario::problem::Problem;
 use crate::{legal, workload};
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn cluster(&mut self, shapes: &ScenarioText) -> Cluster {
         let cluster = &shapes.cluster;
         self.workers = self.at_least_one("`workers`", &cluster.workers);
