@@ -25,15 +25,17 @@ fn directory() -> PathBuf {
 }
 
 fn run_of(name: &str) -> (Scenario, Verdict) {
-    let scenario = Scenario::load(&directory().join(format!("{name}.toml"))).unwrap();
+    let scenario = Scenario::load(&directory().join(format!("{name}.toml")));
+    let scenario = scenario.unwrap_or_else(|error| panic!("{error}"));
     let verdict = run::run(&scenario, scenario.seeds[0]);
     (scenario, verdict)
 }
 
-/// What the browser prints when it opens `file`; `None`, with a line that says what to do, without one.
-fn browse(file: &Path, arguments: &[&str]) -> Option<String> {
+/// What the browser prints when it opens `page`; `None`, with a line that says what to do, without one.
+fn browse(page: &Path, arguments: &[&str]) -> Option<String> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let file = |path: &Path| File::create(path).expect("there is room");
     let (out, errors) = (scratch.path().join("out"), scratch.path().join("errors"));
     let mut command = Command::new("chromium");
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
@@ -41,29 +43,32 @@ fn browse(file: &Path, arguments: &[&str]) -> Option<String> {
     command.args(["--disable-component-update", "--disable-sync", "--enable-logging=stderr"]);
     command.args(["--hide-scrollbars", "--window-size=1400,900"]);
     command.arg(format!("--user-data-dir={}", scratch.path().join("profile").display()));
-    command.args(arguments).arg(format!("file://{}", file.display()));
-    command.stdin(Stdio::null()).stdout(File::create(&out).unwrap());
-    let Ok(mut browser) = command.stderr(File::create(&errors).unwrap()).spawn() else {
+    command.args(arguments).arg(format!("file://{}", page.display()));
+    command.stdin(Stdio::null()).stdout(file(&out));
+    let Ok(mut browser) = command.stderr(file(&errors)).spawn() else {
         eprintln!("skipped: no browser; install it with: apt-get install chromium");
         return None;
     };
     let began = Instant::now();
     let status = loop {
-        if let Some(status) = browser.try_wait().unwrap() {
+        if let Some(status) = browser.try_wait().expect("it can be asked") {
             break status;
         }
         if began.elapsed() > Duration::from_mins(2) {
-            browser.kill().unwrap();
+            browser.kill().expect("it can be ended");
         }
         sleep(Duration::from_millis(20));
     };
-    let errors = std::fs::read(&errors).unwrap();
-    let errors = String::from_utf8_lossy(&errors);
+    let read = |path: &Path| {
+        let bytes = std::fs::read(path).expect("it was written");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let errors = read(&errors);
     assert!(status.success(), "the browser ended with {status}: {errors}");
     // Whatever a page says on its console stands there, errors of the script among it.
     let console: Vec<_> = errors.lines().filter(|it| it.contains("CONSOLE")).collect();
     assert!(console.is_empty(), "{console:#?}");
-    Some(String::from_utf8(std::fs::read(&out).unwrap()).unwrap())
+    Some(read(&out))
 }
 
 /// What comes of using the page of a run.
@@ -72,16 +77,16 @@ fn used(scenario: &Scenario, verdict: &Verdict, messages: &[Message]) -> Option<
                  addEventListener(\"error\", (it) => failures.push(it.message));</script>";
     let page = timeline::html(scenario, verdict, messages);
     let page = page.replacen("<head>", &format!("<head>{watch}"), 1);
-    let end = page.rfind("</body>").unwrap();
+    let end = page.rfind("</body>").expect("a page has an end");
     let (body, rest) = page.split_at(end);
     let page = format!("{body}<script>{}</script>{rest}", include_str!("selftest.js"));
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().expect("a scratch directory");
     let file = scratch.path().join("timeline.html");
-    std::fs::write(&file, page).unwrap();
+    std::fs::write(&file, page).expect("there is room");
     let dom = browse(&file, &["--dump-dom"])?;
     let (_, result) = dom.split_once("id=\"selftest\">").expect("the page was used to the end");
-    let result = result.split_once("</script>").unwrap().0;
-    Some(serde_json::from_str(result).unwrap())
+    let result = result.split_once("</script>").expect("the element ends").0;
+    Some(serde_json::from_str(result).expect("the result is JSON"))
 }
 
 fn count(trace: &Trace, is_it: impl Fn(&What) -> bool) -> usize {
@@ -119,11 +124,12 @@ fn check(verdict: &Verdict, used: &Value) {
         let search = &used["searches"][text];
         let expected = lines.lines().filter(|it| it.contains(text)).count();
         assert_eq!(search["found"], expected, "{text}");
-        assert!(search["line"].as_str().unwrap().contains(text), "{search}");
+        assert!(search["line"].as_str().is_some_and(|it| it.contains(text)), "{search}");
         assert_eq!((&search["isShown"], &search["isListed"]), (&true.into(), &true.into()));
     }
     assert_eq!(used["searches"]["no such thing"]["found"], 0);
-    let (tip, fault) = (used["tip"].as_str().unwrap(), used["fault"].as_str().unwrap());
+    let text = |name: &str| used[name].as_str().unwrap_or_else(|| panic!("{name} in {used}"));
+    let (tip, fault) = (text("tip"), text("fault"));
     assert!(tip.contains(fault.trim_start()), "{tip}");
 }
 
