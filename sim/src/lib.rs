@@ -41,6 +41,7 @@ pub mod strategies;
 pub mod subject;
 pub mod swarm;
 pub mod sweep;
+pub mod timeline;
 pub mod trace;
 pub mod verdict;
 pub mod verify;

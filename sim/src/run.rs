@@ -39,7 +39,7 @@ use crate::subject::Subject;
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
-use crate::world::{Streams, Watchdog, World, WorldConfig};
+use crate::world::{Message, Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
 const LIVENESS_BOUND: Duration = Duration::from_mins(2);
@@ -88,13 +88,15 @@ pub struct Options {
     /// Everything heals at this moment rather than at the scenario's `until`; up to there it is the same run,
     /// byte for byte.
     pub heal_at: Option<Duration>,
+    /// Every frame that was sent is kept, for pictures; the run is the same.
+    pub records_messages: bool,
     /// Real time after which a run is stopped and taken for stuck.
     pub wall_time_max: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { heal_at: None, wall_time_max: WALL_TIME_MAX }
+        Self { heal_at: None, records_messages: false, wall_time_max: WALL_TIME_MAX }
     }
 }
 
@@ -117,6 +119,13 @@ pub fn run_healed(
 ) -> Verdict {
     let options = Options { heal_at, ..Options::default() };
     run_as(scenario, seed, schedule, built_in(scenario, seed), options)
+}
+
+/// Every frame that was sent in the run of this verdict, which is made once more for it.
+pub fn messages_of(scenario: &Scenario, verdict: &Verdict) -> Vec<Message> {
+    let options = Options { records_messages: true, ..Options::default() };
+    let (seed, schedule) = (verdict.seed, verdict.schedule.clone());
+    run_as(scenario, seed, schedule, built_in(scenario, seed), options).messages
 }
 
 /// The same, made in this way. A run that does not even come back from one poll is left behind on its
@@ -161,7 +170,8 @@ fn on_this_thread(
         recorder: recorder.clone(),
         plant,
     };
-    let config = WorldConfig::default();
+    let records_messages = options.records_messages;
+    let config = WorldConfig { records_messages, ..WorldConfig::default() };
     let watchdog = {
         let (recorder, schedule, answer) = (recorder.clone(), schedule.clone(), answer.clone());
         Watchdog::start(Arc::clone(&config.progress), options.wall_time_max, move |task| {
@@ -210,10 +220,12 @@ fn verdict(
     let (trace, begun, unjudged) = recorder.try_look();
     let counts = count(&trace);
     let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
+    let mut messages = Vec::new();
     let (strikes, virtual_time, checkpoints, committed) = match facts {
         Some(mut facts) => {
             let committed = facts.histories.pop().map(|it| it.committed_output);
             let committed = committed.unwrap_or_default();
+            messages = facts.messages;
             (facts.strikes, facts.virtual_time, facts.checkpoints, committed)
         }
         None => (BTreeMap::new(), last, None, Vec::new()),
@@ -230,6 +242,7 @@ fn verdict(
         trace,
         counts,
         strikes,
+        messages,
         virtual_time,
         checkpoints,
         committed,
@@ -257,6 +270,7 @@ struct Facts {
     histories: Vec<History>,
     checkpoints: Option<Remembered>,
     strikes: BTreeMap<&'static str, u64>,
+    messages: Vec<Message>,
     virtual_time: Duration,
 }
 
@@ -336,6 +350,7 @@ impl Stage {
             histories,
             checkpoints: evidence::remembered(&world.disk(), root),
             strikes: world.stats().struck,
+            messages: world.messages(),
             virtual_time: world.now(),
         }
     }

@@ -8,6 +8,7 @@ use seawall_spec::CommittedFile;
 
 use crate::fault::Fault;
 use crate::trace::Trace;
+use crate::world::Message;
 
 /// What came of one run of one scenario with one seed.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Verdict {
     pub counts: Counts,
     /// How often faults changed something, by the names of the world.
     pub strikes: BTreeMap<&'static str, u64>,
+    /// Every frame that was sent, where that was asked for.
+    pub messages: Vec<Message>,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.

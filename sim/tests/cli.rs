@@ -151,3 +151,28 @@ fn a_trace_that_is_not_there_cannot_be_compared() {
     assert_eq!(code, 2);
     assert!(error.starts_with("error: cannot read the trace one.txt: "), "{error}");
 }
+
+#[test]
+fn a_run_and_its_replay_leave_a_timeline_and_diagrams() {
+    let scratch = tempfile::tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
+    let scenario = "planted/last-record-is-read-again";
+    let (code, output, _) =
+        sim(scratch.path(), &["run", scenario, "--timeline", "run.html", "--diagram", "run.svg"]);
+    assert_eq!(code, 1, "{output}");
+    assert!(read("run.svg").starts_with("<svg"));
+    let file = "target/seeds/planted-last-record-is-read-again-1.seed.toml";
+    let (code, output, _) =
+        sim(scratch.path(), &["replay", file, "--timeline", "again.html", "--diagram", "run.mmd"]);
+    assert_eq!(code, 1, "{output}");
+    assert_eq!(read("run.html"), read("again.html"));
+    assert!(read("run.mmd").contains("sequenceDiagram"));
+}
+
+#[test]
+fn a_diagram_of_another_kind_is_refused() {
+    let arguments = ["run", "smoke/no-faults", "--diagram", "run.png"];
+    let (code, _, error) = sim(&repository(), &arguments);
+    assert_eq!(code, 2);
+    assert!(error.contains("expected a file that ends in .mmd or .svg"), "{error}");
+}

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use seawall_sim::explain::{Explanation, Inevitable, Need, explain};
+use seawall_sim::fault::{Each, Fault, Nodes, On, SlowDisk, Trigger};
 use seawall_sim::run;
 use seawall_sim::scenario::quantity::TimeRange;
-use seawall_sim::fault::{Each, Fault, Nodes, On, SlowDisk, Trigger};
 use seawall_sim::scenario::{Node, Scenario};
 use seawall_sim::seed_file::SeedFile;
 

@@ -1,11 +1,13 @@
 //! The commands of `seawall-sim`, one file each: its arguments, what it does, its exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use seawall_sim::report;
-use seawall_sim::scenario::FileError;
-use seawall_sim::trace::Trace;
+use clap::Args;
+use seawall_sim::scenario::{FileError, Scenario};
+use seawall_sim::timeline::diagram::Format;
+use seawall_sim::verdict::Verdict;
 use seawall_sim::verify::{self as files, Loaded};
+use seawall_sim::{report, run as runs, timeline};
 
 pub(crate) mod check;
 pub(crate) mod diff;
@@ -33,8 +35,40 @@ fn all(errors: &[FileError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Writes the full trace, when a file for it was named.
-fn write_trace(to: Option<&Path>, name: &str, seed: u64, trace: &Trace) -> Usage<()> {
-    let Some(to) = to else { return Ok(()) };
-    report::write(to, &format!("# {name} seed {seed}\n{}", trace.full()))
+/// What else to write of one run.
+#[derive(Args)]
+struct Pictures {
+    /// Write the full trace to this file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write a page to explore the run with a browser
+    #[arg(long, value_name = "FILE.html")]
+    timeline: Option<PathBuf>,
+    /// Write a diagram of the recovery trace: Mermaid, or SVG
+    #[arg(long, value_name = "FILE.mmd|FILE.svg", value_parser = diagram_file)]
+    diagram: Option<(Format, PathBuf)>,
+}
+
+fn diagram_file(text: &str) -> Result<(Format, PathBuf), String> {
+    let path = PathBuf::from(text);
+    let format = Format::of(&path).ok_or("expected a file that ends in .mmd or .svg")?;
+    Ok((format, path))
+}
+
+impl Pictures {
+    /// Writes those whose files were named.
+    fn write(&self, scenario: &Scenario, verdict: &Verdict) -> Usage<()> {
+        if let Some(path) = &self.trace {
+            let (name, seed) = (&scenario.name, verdict.seed);
+            report::write(path, &format!("# {name} seed {seed}\n{}", verdict.trace.full()))?;
+        }
+        if let Some(path) = &self.timeline {
+            let messages = runs::messages_of(scenario, verdict);
+            report::write(path, &timeline::html(scenario, verdict, &messages))?;
+        }
+        if let Some((format, path)) = &self.diagram {
+            report::write(path, &timeline::diagram::write(*format, scenario, verdict))?;
+        }
+        Ok(())
+    }
 }

@@ -6,21 +6,20 @@ use clap::Args;
 use seawall_sim::seed_file::SeedFile;
 use seawall_sim::{report, verify};
 
-use super::{Usage, write_trace};
+use super::{Pictures, Usage};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// A seed file
     seed_file: PathBuf,
-    /// Write the full trace to this file
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let file = SeedFile::load(&arguments.seed_file).map_err(|it| it.to_string())?;
     let (verdict, outcome) = verify::replay(&file);
-    write_trace(arguments.trace.as_deref(), &file.scenario.name, file.seed, &verdict.trace)?;
+    arguments.pictures.write(&file.scenario, &verdict)?;
     report::say(&format!("# {} seed {}: {}\n", file.scenario.name, file.seed, file.scenario.about));
     report::say(&verdict.trace.recovery());
     match outcome {

@@ -8,7 +8,7 @@ use seawall_sim::scenario::Scenario;
 use seawall_sim::verdict::Result as Outcome;
 use seawall_sim::{report, run, swarm, verify};
 
-use super::{Usage, write_trace};
+use super::{Pictures, Usage};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -17,9 +17,8 @@ pub(crate) struct Arguments {
     /// The seed; the scenario's first when absent
     #[arg(long)]
     seed: Option<u64>,
-    /// Write the full trace to this file
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    pictures: Pictures,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
@@ -44,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let verdict = run::run(&scenario, seed);
     report::say(&format!("# {} seed {seed}: {}\n", scenario.name, scenario.about));
     report::say(&verdict.trace.recovery());
-    write_trace(arguments.trace.as_deref(), &scenario.name, seed, &verdict.trace)?;
+    arguments.pictures.write(&scenario, &verdict)?;
     report::say(&format!(
         "\n{} faults, {} checkpoints completed, {} recoveries; {:.3} s of virtual time in {:.2} s, \
          digest {:016x}\n{}: {}",
