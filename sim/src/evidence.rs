@@ -27,6 +27,7 @@ use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
 use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::provenance::Splits;
 use crate::subject::{self, Compared, Subject};
 use crate::workload::{OUTPUT, STORAGE, STORAGE_THEN, tagged};
 use crate::world::{InspectableDisk, View};
@@ -46,7 +47,7 @@ pub(crate) struct Evidence {
     /// The data directory of the running job.
     root: PathBuf,
     /// The positions in each checkpoint.
-    splits: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
+    splits: Splits,
     /// Savepoints that nobody has deleted.
     savepoints: BTreeMap<CheckpointId, PathBuf>,
     is_output_unjudged: bool,
@@ -150,6 +151,11 @@ impl Evidence {
             unjudged.extend(subject::OF_OUTPUT);
         }
         unjudged
+    }
+
+    /// The positions in each checkpoint that was seen.
+    pub(crate) fn splits(&self) -> Splits {
+        self.splits.clone()
     }
 
     /// Every checkpoint that was seen, ascending.

@@ -29,6 +29,7 @@ mod own;
 mod pace;
 mod pin;
 pub mod plants;
+mod provenance;
 mod recorder;
 pub mod report;
 pub mod run;

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use seawall_jobs::origin::Origin;
+use seawall_jobs::origin::{Origin, is_before};
 use seawall_protocol::event::Event;
 use seawall_protocol::{AttemptId, CheckpointId};
 use seawall_spec::{CheckpointContents, History, Violation};
@@ -24,12 +24,14 @@ const SUBJECTS_MAX: usize = 3;
 /// Records that are named of one line.
 const RECORDS_MAX: usize = 3;
 
+/// The splits in each completed checkpoint, each at its position.
+pub(crate) type Splits = BTreeMap<CheckpointId, Vec<Vec<u8>>>;
+
 /// What was recorded of a run, as provenance needs it.
 pub(crate) struct Ledger<'a> {
     pub(crate) subject: &'a dyn Subject,
     pub(crate) history: &'a History,
-    /// The positions in each checkpoint.
-    pub(crate) splits: &'a BTreeMap<CheckpointId, Vec<Vec<u8>>>,
+    pub(crate) splits: &'a Splits,
     pub(crate) chains: &'a Chains,
 }
 
@@ -60,10 +62,9 @@ impl Ledger<'_> {
         };
         let narrowed: Vec<&Origin> = origins.iter().filter(is_between).collect();
         let (suspects, note) = match (narrowed.is_empty(), wrong) {
-            (false, Some(wrong)) => (
-                narrowed,
-                format!("; the state of key {key} is wrong from checkpoint {wrong} on"),
-            ),
+            (false, Some(wrong)) => {
+                (narrowed, format!("; the state of key {key} is wrong from checkpoint {wrong} on"))
+            }
             _ => (origins.iter().collect(), String::new()),
         };
         let first = suspects.first()?;
@@ -80,7 +81,8 @@ impl Ledger<'_> {
     /// The last checkpoint in which the state of `key` was right before the first in which it was wrong.
     fn deviation(&self, key: &str) -> (Option<CheckpointId>, Option<CheckpointId>) {
         let is_wrong = |it: &&CheckpointContents| {
-            it.restorable.is_ok() && it.state.get(key.as_bytes()) != it.expected_state.get(key.as_bytes())
+            it.restorable.is_ok()
+                && it.state.get(key.as_bytes()) != it.expected_state.get(key.as_bytes())
         };
         let wrong = self.history.checkpoints.iter().find(is_wrong).map(|it| it.checkpoint);
         let before = self.history.checkpoints.iter().map(|it| it.checkpoint);
@@ -89,7 +91,7 @@ impl Ledger<'_> {
     }
 
     fn is_before(&self, origin: &Origin, checkpoint: CheckpointId) -> bool {
-        self.splits.get(&checkpoint).is_some_and(|it| self.subject.is_before(origin, it))
+        self.splits.get(&checkpoint).is_some_and(|it| is_before(origin, it))
     }
 
     /// A record, and the first checkpoint whose cut is behind it.
@@ -122,7 +124,9 @@ impl Ledger<'_> {
         let mut steps = Vec::new();
         for recorded in &self.history.events {
             let (attempt, step) = match &recorded.event {
-                Event::TransactionPrecommitted { attempt, checkpoint: of } if is_it(attempt, *of) => {
+                Event::TransactionPrecommitted { attempt, checkpoint: of }
+                    if is_it(attempt, *of) =>
+                {
                     (attempt, "pre-committed")
                 }
                 Event::TransactionCommitted { attempt, checkpoint: of, .. }

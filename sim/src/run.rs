@@ -33,10 +33,11 @@ use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
+use crate::provenance::{Ledger, Splits};
 use crate::recorder::{NodeObserver, Recorder};
 use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
 use crate::subject::Subject;
-use crate::trace::{Trace, What};
+use crate::trace::{Chains, Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
 use crate::world::{Message, Streams, Watchdog, World, WorldConfig};
@@ -189,7 +190,10 @@ fn on_this_thread(
     let (judged, facts) = match ended {
         Ok(Ok(facts)) => {
             let unjudged = recorder.with_evidence(|it| it.unjudged());
-            let violations = violations(scenario, &**subject, &facts.histories, &unjudged);
+            let (splits, chains) =
+                (recorder.with_evidence(|it| it.splits()), recorder.trace().chains);
+            let known = (&splits, &chains);
+            let violations = violations(scenario, &**subject, &facts.histories, known, &unjudged);
             (judge(violations, &facts.histories, &recorder.trace()), Some(facts))
         }
         Ok(Err(stuck)) => {
@@ -607,6 +611,7 @@ fn violations(
     scenario: &Scenario,
     subject: &dyn Subject,
     histories: &[History],
+    (splits, chains): (&Splits, &Chains),
     unjudged: &BTreeSet<&'static str>,
 ) -> Vec<Violation> {
     let is_promised = |property: &str| match scenario.checkpoint.mode {
@@ -619,9 +624,16 @@ fn violations(
         }
         Claim::Violates { .. } => true,
     };
+    let judge = |history: &'_ History| {
+        let mut violations = seawall_spec::judge(history);
+        for it in &mut violations {
+            it.details.extend(Ledger { subject, history, splits, chains }.explain(it));
+        }
+        violations
+    };
     let of_the_engine = histories
         .iter()
-        .flat_map(seawall_spec::judge)
+        .flat_map(judge)
         .filter(|it| is_promised(it.property) && is_expected(it.property))
         .filter(|it| !unjudged.contains(it.property));
     let of_the_job = histories

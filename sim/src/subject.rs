@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use seawall_jobs::origin::Origin;
 use seawall_jobs::reference::{InputFile, State};
 use seawall_protocol::JobId;
 use seawall_runtime::storage::Snapshot;
@@ -54,6 +55,13 @@ pub trait Subject: Send + Sync {
     /// The sequence that a line of output belongs to, and its number in it; see
     /// [`seawall_jobs::reference::place_in_sequence`].
     fn place_in_sequence(&self, line: &str) -> Option<(String, u64)>;
+
+    /// The input records that a line of output, or a key of the state, stems from, in input order; none when
+    /// nobody knows.
+    fn origins(&self, line: &str) -> Vec<Origin> {
+        let _ = line;
+        Vec::new()
+    }
 
     /// What else its author says of the output of a finished run.
     ///

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use seawall_jobs::origin::{self, Origin};
 use seawall_jobs::reference::{self, InputFile};
 use seawall_jobs::{JobSpec, Options};
 use seawall_protocol::JobId;
@@ -162,6 +163,10 @@ impl Subject for Prepared {
         let splits = subject::splits(snapshots);
         let expected = reference::state(job, &self.options, &self.files, &splits);
         Ok(Some(Compared { found, expected }))
+    }
+
+    fn origins(&self, line: &str) -> Vec<Origin> {
+        origin::origins(self.spec.name, &self.options, &self.files, line)
     }
 
     fn place_in_sequence(&self, line: &str) -> Option<(String, u64)> {

@@ -446,10 +446,11 @@ pub const KINDS: &[Kind] = &[
     kind(
         Disk,
         "stale-listing",
-        "A listing misses what other machines did lately.",
+        "A listing misses what other machines did lately: a cleaning that lists leaves files to the next leader.",
         r#"stale_listings = { lag = "100ms..2s", for = "2s..6s" }"#,
         Strike("stale-listing"),
-    ),
+    )
+    .beyond(),
     kind(
         Disk,
         "rotten-read",
