@@ -24,7 +24,8 @@ use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::shared::Run;
 use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
-use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
+use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::subject::{self, Compared, Subject};
 use crate::workload::{OUTPUT, STORAGE, STORAGE_THEN, tagged};
@@ -39,6 +40,9 @@ pub(crate) struct Evidence {
     /// stands for.
     last: BTreeMap<SubtaskId, Snapshot>,
     early: BTreeMap<PathBuf, VisibleEarly>,
+    /// Committed output that was durable once: its checkpoint, and a checksum of its bytes.
+    seen: BTreeMap<PathBuf, (CheckpointId, u64)>,
+    taken_back: Vec<TakenBack>,
     /// The data directory of the running job.
     root: PathBuf,
     /// The positions in each checkpoint.
@@ -58,6 +62,8 @@ impl Evidence {
             checkpoints,
             last,
             early,
+            seen: BTreeMap::new(),
+            taken_back: Vec::new(),
             root: STORAGE.into(),
             splits: BTreeMap::new(),
             savepoints: BTreeMap::new(),
@@ -106,6 +112,9 @@ impl Evidence {
         self.savepoints.retain(|id, _| Some(*id) <= start);
         self.root = root.to_path_buf();
         self.checkpoints.clear();
+        // A person may take output back, and each run is judged by itself.
+        self.seen.clear();
+        self.taken_back.clear();
     }
 
     /// Somebody else owns the savepoints from now on, or deleted them.
@@ -246,14 +255,48 @@ impl Evidence {
         contents
     }
 
-    fn look_at_output(&mut self, at: Duration, disk: &InspectableDisk) {
-        for path in committed_paths(disk) {
+    /// Looks at what a reader of the output sees.
+    pub(crate) fn look_at_output(&mut self, at: Duration, disk: &InspectableDisk) {
+        let visible: BTreeSet<PathBuf> = committed_paths(disk, View::Visible).into_iter().collect();
+        let taken_back = &mut self.taken_back;
+        self.seen.retain(|path, (checkpoint, _)| {
+            let is_there = visible.contains(path);
+            if !is_there {
+                let (name, checkpoint) = (path.display().to_string(), *checkpoint);
+                taken_back.push(TakenBack { at, name, checkpoint, is_changed: false });
+            }
+            is_there
+        });
+        // A rename that is not durable may be undone with the power, and is then made again.
+        for path in committed_paths(disk, View::Durable) {
+            if let (Some(checkpoint), false) = (checkpoint_of(&path), self.seen.contains_key(&path))
+            {
+                let bytes = disk.read(View::Durable, &path).unwrap_or_default();
+                self.seen.insert(path, (checkpoint, xxh3_64(&bytes)));
+            }
+        }
+        for path in visible {
             let Some(checkpoint) = checkpoint_of(&path) else { continue };
             if Some(checkpoint) > self.completed {
                 let name = path.display().to_string();
                 self.early.entry(path).or_insert(VisibleEarly { at, name, checkpoint });
             }
         }
+    }
+
+    /// The last look: what was taken back, and what is there with other bytes than once.
+    pub(crate) fn taken_back(&mut self, at: Duration, disk: &InspectableDisk) -> Vec<TakenBack> {
+        self.look_at_output(at, disk);
+        let changed = self.seen.iter().filter(|(path, (_, checksum))| {
+            disk.read(View::Visible, path).is_some_and(|it| xxh3_64(&it) != *checksum)
+        });
+        let changed = changed.map(|(path, (checkpoint, _))| TakenBack {
+            at,
+            name: path.display().to_string(),
+            checkpoint: *checkpoint,
+            is_changed: true,
+        });
+        self.taken_back.iter().cloned().chain(changed).collect()
     }
 }
 
@@ -342,13 +385,13 @@ fn writer_of(path: &Path) -> Option<String> {
 }
 
 /// Output that a reader of the directory sees: every file whose name and directory do not begin with a dot.
-fn committed_paths(disk: &InspectableDisk) -> Vec<PathBuf> {
+fn committed_paths(disk: &InspectableDisk, view: View) -> Vec<PathBuf> {
     let is_committed = |path: &PathBuf| {
         path.strip_prefix(OUTPUT).is_ok_and(|it| {
             it.components().all(|it| !it.as_os_str().to_string_lossy().starts_with('.'))
         })
     };
-    disk.paths(View::Visible).into_iter().filter(is_committed).collect()
+    disk.paths(view).into_iter().filter(is_committed).collect()
 }
 
 /// `part-0-chk-7.csv` is of checkpoint 7.
@@ -363,7 +406,7 @@ pub(crate) fn sequences(
     disk: &InspectableDisk,
     subject: &dyn Subject,
 ) -> BTreeMap<String, Vec<u64>> {
-    let mut paths: Vec<_> = committed_paths(disk)
+    let mut paths: Vec<_> = committed_paths(disk, View::Visible)
         .into_iter()
         .filter_map(|path| Some((writer_of(&path)?, checkpoint_of(&path)?, path)))
         .collect();
@@ -383,7 +426,7 @@ pub(crate) fn sequences(
 /// The committed output.
 pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
     let mut files = Vec::new();
-    for path in committed_paths(disk) {
+    for path in committed_paths(disk, View::Visible) {
         let Some(bytes) = disk.read(View::Visible, &path) else { continue };
         let inner = path.strip_prefix(OUTPUT).expect("below the output directory");
         let directory = inner.parent().map_or(String::new(), |it| it.display().to_string());
@@ -443,7 +486,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
             owned.extend(files_of(disk, &directory));
         }
     }
-    owned.extend(committed_paths(disk));
+    owned.extend(committed_paths(disk, View::Visible));
     // What a person took back is put aside for that person.
     let rewound = Path::new(OUTPUT).join(REWOUND_DIRECTORY);
     let is_ours =

@@ -6,6 +6,7 @@
 //!                                        ├─► run: World + engine ─► trace, evidence ─► seawall_spec ─► verdict
 //! subject (job and its input) ───────────┘         recorder, inject, liveness
 //!   workload: built in · storm: your own
+//! swarm (a scenario for each seed) · shrink (the smallest run that fails alike) · explain (why it fails)
 //! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
@@ -15,13 +16,18 @@ compile_error!(
      unset RUSTFLAGS, or add `--cfg madsim` to it."
 );
 
+pub mod budget;
 mod evidence;
+pub mod explain;
 pub mod fault;
 mod inject;
+mod input;
+pub mod interrupt;
 pub mod legal;
 pub mod liveness;
 mod own;
 mod pace;
+mod pin;
 pub mod plants;
 mod recorder;
 pub mod report;
@@ -29,9 +35,11 @@ pub mod run;
 pub mod scenario;
 pub mod seed_file;
 mod settings;
+pub mod shrink;
 mod storm;
 pub mod strategies;
 pub mod subject;
+pub mod swarm;
 pub mod sweep;
 pub mod trace;
 pub mod verdict;

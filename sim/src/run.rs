@@ -9,10 +9,10 @@
 //! Every run has a thread of its own and shares nothing with others.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use seawall_env::Env;
@@ -29,13 +29,12 @@ use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
 use crate::evidence::{self, Evidence};
-use crate::fault;
+use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
-use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
+use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
 use crate::subject::Subject;
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
@@ -83,6 +82,22 @@ pub fn run_subject(scenario: &Scenario, seed: u64, subject: Arc<dyn Subject>) ->
     verdict
 }
 
+/// How a run is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Everything heals at this moment rather than at the scenario's `until`; up to there it is the same run,
+    /// byte for byte.
+    pub heal_at: Option<Duration>,
+    /// Real time after which a run is stopped and taken for stuck.
+    pub wall_time_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { heal_at: None, wall_time_max: WALL_TIME_MAX }
+    }
+}
+
 /// Runs a scenario with a seed, this schedule of faults, and this job and input.
 pub fn run_subject_with(
     scenario: &Scenario,
@@ -90,13 +105,37 @@ pub fn run_subject_with(
     schedule: Vec<Fault>,
     subject: Arc<dyn Subject>,
 ) -> Verdict {
+    run_as(scenario, seed, schedule, subject, Options::default())
+}
+
+/// Runs a scenario with a seed and this schedule of faults, and heals everything at this moment.
+pub fn run_healed(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
+) -> Verdict {
+    let options = Options { heal_at, ..Options::default() };
+    run_as(scenario, seed, schedule, built_in(scenario, seed), options)
+}
+
+/// The same, made in this way. A run that does not even come back from one poll is left behind on its
+/// thread, which nothing but the end of the process can stop, and is stuck.
+pub fn run_as(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+    options: Options,
+) -> Verdict {
     quiet_panics();
     let scenario = scenario.clone();
-    let thread = std::thread::Builder::new()
+    let (verdict, result) = mpsc::channel();
+    std::thread::Builder::new()
         .name(RUN_THREAD.to_owned())
-        .spawn(move || on_this_thread(&scenario, seed, schedule, &subject))
+        .spawn(move || on_this_thread(&scenario, seed, schedule, &subject, options, &verdict))
         .expect("a thread can be started");
-    thread.join().expect("a run catches its panics")
+    result.recv().expect("a run catches its panics, and a watchdog sees the end of its time")
 }
 
 fn on_this_thread(
@@ -104,9 +143,12 @@ fn on_this_thread(
     seed: u64,
     schedule: Vec<Fault>,
     subject: &Arc<dyn Subject>,
-) -> Verdict {
+    options: Options,
+    answer: &mpsc::Sender<Verdict>,
+) {
     let chains = workload::chains(subject.job());
-    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(subject)));
+    let subtasks = subject.job().subtasks().count();
+    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(subject)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
@@ -115,47 +157,68 @@ fn on_this_thread(
         scenario: Arc::new(scenario.clone()),
         subject: Arc::clone(subject),
         schedule: schedule.clone(),
+        heal_at: options.heal_at,
         recorder: recorder.clone(),
         plant,
     };
     let config = WorldConfig::default();
-    let name = scenario.name.clone();
-    let watchdog = Watchdog::start(Arc::clone(&config.progress), WALL_TIME_MAX, move |task| {
-        let hint = "look for a loop without an await in it";
-        report::error(&format!("{name} seed {seed}: {task} does not return\nhint: {hint}"));
-        let stuck = Outcome::Stuck { pending: task };
-        std::process::exit(stuck.exit_code().into());
-    });
+    let watchdog = {
+        let (recorder, schedule, answer) = (recorder.clone(), schedule.clone(), answer.clone());
+        Watchdog::start(Arc::clone(&config.progress), options.wall_time_max, move |task| {
+            let hint = "look for a loop without an await in it";
+            let pending = format!("{task} does not return\nhint: {hint}");
+            let violated = vec!["recovers".to_owned()];
+            let judged = (Outcome::Stuck { pending }, violated);
+            // Nobody listens when the run came to its end in this moment.
+            let _ = answer.send(verdict(seed, judged, schedule, &recorder, None));
+        })
+    };
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     drop(watchdog);
-    let unjudged = recorder.with_evidence(|it| it.unjudged());
-    let (mut checkpoints, mut committed) = (None, Vec::new());
-    let (result, violated, virtual_time) = match ended {
-        Ok(Ok(mut facts)) => {
+    let (judged, facts) = match ended {
+        Ok(Ok(facts)) => {
+            let unjudged = recorder.with_evidence(|it| it.unjudged());
             let violations = violations(scenario, &**subject, &facts.histories, &unjudged);
-            let (result, violated) = judge(violations, &facts.histories, &recorder.trace());
-            committed = facts.histories.pop().map(|it| it.committed_output).unwrap_or_default();
-            checkpoints = facts.checkpoints;
-            (result, violated, facts.virtual_time)
+            (judge(violations, &facts.histories, &recorder.trace()), Some(facts))
         }
         Ok(Err(stuck)) => {
             let mut pending = vec![stuck.to_string()];
             pending.extend(liveness::pending(&recorder.trace()));
             let violated = vec!["recovers".to_owned()];
-            (Outcome::Stuck { pending: pending.join("\n  ") }, violated, stuck.now)
+            ((Outcome::Stuck { pending: pending.join("\n  ") }, violated), None)
         }
         Err(_) => {
             let cause = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
             let property = NO_PANIC.to_owned();
             let message = format!("{property}: {cause}");
             let violated = vec![property.clone()];
-            (Outcome::Violated { property, message }, violated, Duration::ZERO)
+            ((Outcome::Violated { property, message }, violated), None)
         }
     };
-    let trace = recorder.trace();
+    // The caller may have been told that this run hangs, and gone on.
+    let _ = answer.send(verdict(seed, judged, schedule, &recorder, facts));
+}
+
+fn verdict(
+    seed: u64,
+    (result, violated): (Outcome, Vec<String>),
+    schedule: Vec<Fault>,
+    recorder: &Recorder,
+    facts: Option<Facts>,
+) -> Verdict {
+    let (trace, begun, unjudged) = recorder.try_look();
     let counts = count(&trace);
-    let happened = recorder.happened();
+    let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
+    let (strikes, virtual_time, checkpoints, committed) = match facts {
+        Some(mut facts) => {
+            let committed = facts.histories.pop().map(|it| it.committed_output);
+            let committed = committed.unwrap_or_default();
+            (facts.strikes, facts.virtual_time, facts.checkpoints, committed)
+        }
+        None => (BTreeMap::new(), last, None, Vec::new()),
+    };
+    let happened = begun.iter().map(Option::is_some).collect();
     Verdict {
         seed,
         result,
@@ -163,8 +226,10 @@ fn on_this_thread(
         unjudged,
         schedule,
         happened,
+        begun,
         trace,
         counts,
+        strikes,
         virtual_time,
         checkpoints,
         committed,
@@ -181,6 +246,7 @@ struct Stage {
     scenario: Arc<Scenario>,
     subject: Arc<dyn Subject>,
     schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
     recorder: Recorder,
     plant: Option<Plant>,
 }
@@ -190,6 +256,7 @@ struct Facts {
     /// One for each run of the job.
     histories: Vec<History>,
     checkpoints: Option<Remembered>,
+    strikes: BTreeMap<&'static str, u64>,
     virtual_time: Duration,
 }
 
@@ -268,6 +335,7 @@ impl Stage {
         Facts {
             histories,
             checkpoints: evidence::remembered(&world.disk(), root),
+            strikes: world.stats().struck,
             virtual_time: world.now(),
         }
     }
@@ -281,8 +349,11 @@ impl Stage {
         healed_at: &mut Option<Duration>,
     ) {
         let is_over = || lock(ended).is_some();
-        while !is_over() && world.now() < self.scenario.until {
-            world.sleep(LOOK_EVERY).await;
+        let until = self.heal_at.unwrap_or(self.scenario.until);
+        while !is_over() && world.now() < until {
+            // Only a moment that was asked for is met exactly; a scenario's is seen at the next look.
+            let left = self.heal_at.map_or(LOOK_EVERY, |at| at.saturating_sub(world.now()));
+            world.sleep(LOOK_EVERY.min(left)).await;
         }
         if is_over() {
             return;
@@ -343,7 +414,14 @@ impl Stage {
             (What::Event(event), Some(node)) => {
                 Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
             }
-            (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
+            (
+                What::Event(_)
+                | What::Fault(_)
+                | What::Healed(_)
+                | What::Ended(_)
+                | What::Struck(_),
+                _,
+            ) => None,
         });
         let disk = world.disk();
         let mut expected_output = self.subject.output();
@@ -369,10 +447,10 @@ impl Stage {
             Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE, STORAGE_THEN]),
             Ending::Failed(_) | Ending::TimeUp => Vec::new(),
         };
-        let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
+        let (checkpoints, visible_early, taken_back) = self.recorder.with_evidence(|it| {
             it.look_at_checkpoints(&disk);
             it.look_at_savepoints(&disk);
-            (it.checkpoints(), it.visible_early())
+            (it.checkpoints(), it.visible_early(), it.taken_back(world.now(), &disk))
         });
         if expected_output.is_none() {
             self.recorder.with_evidence(Evidence::leave_output_unjudged);
@@ -383,6 +461,7 @@ impl Stage {
             committed_output: evidence::committed_output(&disk),
             sequences: evidence::sequences(&disk, &*self.subject),
             visible_early,
+            taken_back,
             checkpoints,
             leftover_files,
             limits: self.limits(),
@@ -459,7 +538,7 @@ impl Process {
         let Run { root, restore } = lock(&self.run).clone();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), root),
+            storage: self.storage(Node::Coordinator, &env, root),
             id: self.subject.id(),
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
@@ -468,8 +547,8 @@ impl Process {
             control: self.injector.control(),
             restore,
             open: {
-                let disk = Arc::clone(&env.disk);
-                Arc::new(move |place| Ok(Storage::on_disk(Arc::clone(&disk), place)))
+                let (process, env) = (self.clone(), env.clone());
+                Arc::new(move |place| Ok(process.storage(Node::Coordinator, &env, place)))
             },
         };
         coordinator::run(env, config).await
@@ -481,7 +560,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), lock(&self.run).root),
+            storage: self.storage(Node::Worker(number), &env, lock(&self.run).root),
             mode: self.scenario.checkpoint.mode,
             state: self.scenario.state,
             scratch: SCRATCH.into(),
@@ -493,11 +572,18 @@ impl Process {
         worker::run(env, config).await
     }
 
+    /// The checkpoint storage at `root` as `node` reaches it.
+    fn storage(&self, node: Node, env: &Env, root: impl AsRef<Path>) -> Storage {
+        let root = root.as_ref();
+        let reached = |store| self.world.service(&node.to_string(), root, store);
+        Storage::on_disk(Arc::clone(&env.disk), root).through(reached)
+    }
+
     fn job(&self) -> Arc<seawall_stream::Job> {
-        match self.plant {
+        self.injector.tapped(match self.plant {
             Some(plant) => Arc::new(plant.plant_in_job(self.subject.job())),
             None => Arc::clone(self.subject.job()),
-        }
+        })
     }
 }
 
@@ -538,7 +624,13 @@ fn broken_invariant(subject: &dyn Subject, committed: &[CommittedFile]) -> Optio
         Err(_) => LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into()),
     };
     let details = Vec::new();
-    Some(Violation { property: INVARIANT, rule: "the job's own", message, details })
+    Some(Violation {
+        property: INVARIANT,
+        rule: "the job's own",
+        message,
+        details,
+        subjects: Vec::new(),
+    })
 }
 
 /// The verdict over the runs of a job, and every property that does not hold.
@@ -584,7 +676,7 @@ fn count(trace: &Trace) -> Counts {
             What::Fault(_) => counts.faults += 1,
             What::Event(Event::CheckpointCompleted { .. }) => counts.checkpoints += 1,
             What::Event(Event::AttemptStarted { .. }) => attempts += 1,
-            What::Event(_) | What::Healed(_) | What::Ended(_) => {}
+            What::Event(_) | What::Healed(_) | What::Ended(_) | What::Struck(_) => {}
         }
     }
     counts.recoveries = attempts.saturating_sub(1);

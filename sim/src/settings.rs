@@ -13,10 +13,11 @@ use seawall_protocol::config::{
 use toml::Value;
 
 use crate::fault;
+use crate::fault::Fault;
 use crate::legal;
 use crate::run::is_exactly_once;
 use crate::scenario::quantity::show_time;
-use crate::scenario::{Cluster, Fault, Scenario};
+use crate::scenario::{Cluster, Scenario};
 
 /// How long the faults of a storm go on, in virtual time. The input lasts three quarters of it.
 const SAFETY_PHASE: Duration = Duration::from_secs(12);

@@ -19,10 +19,11 @@ use seawall_jobs::reference::InputFile;
 use seawall_spec::CommittedFile;
 use seawall_stream::{Job, Record};
 
+use crate::fault::Fault;
 use crate::own::{self, At, Input, Knowledge, Own, StateFold};
 use crate::pace::paced;
 use crate::run::{run_subject, run_subject_with};
-use crate::scenario::{Fault, Scenario};
+use crate::scenario::Scenario;
 use crate::seed_file::SeedFile;
 use crate::settings::Settings;
 use crate::trace::What;

@@ -33,6 +33,7 @@
 //! Every fault heals within the storm, so the world stays legal and liveness may be demanded. They shrink
 //! towards fewer and earlier faults of short duration, and towards a small cluster.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -41,8 +42,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use seawall_protocol::config::{Alignment, CheckpointConfig, StateBackend};
 
+use crate::fault::{
+    Crash, DiskError, Each, FailDisk, Fault, Nodes, On, Partition, Pause, Reset, Side,
+    SlowCheckpoint, SlowDisk, SlowNetwork, Trigger, Verb,
+};
 use crate::scenario::quantity::TimeRange;
-use crate::scenario::{Cluster, DiskError, Fault, Node, Nodes, On, Trigger, Verb};
+use crate::scenario::{Cluster, Node};
 use crate::settings::Settings;
 
 /// Events worth a fault, and how often each may be waited for.
@@ -130,12 +135,9 @@ pub fn fault(cluster: Cluster) -> impl Strategy<Value = Fault> + Clone {
 fn trigger() -> impl Strategy<Value = Trigger> + Clone {
     let on = |((event, most), turn, after): ((&str, u32), u32, Duration)| {
         Trigger::On(On {
-            event: event.to_owned(),
             nth: 1 + turn % most,
-            checkpoint: None,
-            subtask: None,
-            node: None,
-            after: TimeRange::exactly(after),
+            after: Some(TimeRange::exactly(after)),
+            ..On::event(event)
         })
     };
     prop_oneof![
@@ -187,24 +189,22 @@ fn millis(range: RangeInclusive<u64>) -> impl Strategy<Value = Duration> + Clone
 // The faults themselves, each with an end.
 
 fn crash(node: Node, back: Duration) -> Verb {
-    Verb::Crash { node: Nodes::One(node), restart_after: Some(TimeRange::exactly(back)) }
+    let (node, back) = (Nodes::One(node), TimeRange::exactly(back));
+    Crash { node, restart_after: Some(back), again_after: None, leaving: None }.into()
 }
 
 fn pause(node: Node, length: Duration) -> Verb {
-    Verb::Pause { node: Nodes::One(node), resume_after: Some(TimeRange::exactly(length)) }
+    let resume_after = Some(TimeRange::exactly(length));
+    Pause { node: Nodes::One(node), resume_after }.into()
 }
 
 fn partition((from, to): (Node, Node), both: bool, length: Duration) -> Verb {
-    Verb::Partition {
-        from: side(from),
-        to: side(to),
-        both,
-        heal_after: Some(TimeRange::exactly(length)),
-    }
+    let heal_after = Some(TimeRange::exactly(length));
+    Partition { from: side(from), to: side(to), both, heal_after }.into()
 }
 
 fn reset((from, to): (Node, Node)) -> Verb {
-    Verb::Reset { from: side(from), to: side(to) }
+    Reset { from: side(from), to: side(to) }.into()
 }
 
 fn slow_network(
@@ -213,27 +213,25 @@ fn slow_network(
     latency: TimeRange,
     length: Duration,
 ) -> Verb {
-    Verb::SlowNetwork {
-        from: side(from),
-        to: side(to),
-        both,
-        latency,
-        lasts: Some(TimeRange::exactly(length)),
-    }
+    let lasts = Some(TimeRange::exactly(length));
+    SlowNetwork { from: side(from), to: side(to), both, latency: Each(latency), lasts }.into()
 }
 
 fn slow_disk(node: Node, latency: TimeRange, length: Duration) -> Verb {
-    Verb::SlowDisk { node: Nodes::One(node), latency, lasts: Some(TimeRange::exactly(length)) }
+    let lasts = Some(TimeRange::exactly(length));
+    SlowDisk { node: Nodes::One(node), latency: Each(latency), lasts }.into()
 }
 
 fn slow_checkpoint(node: Node, stall: Duration) -> Verb {
-    Verb::SlowCheckpoint { node: Nodes::One(node), stall: TimeRange::exactly(stall) }
+    let stall = TimeRange::exactly(stall);
+    SlowCheckpoint { node: Nodes::One(node), stall, phase: None }.into()
 }
 
 fn fail_disk(node: Node, error: DiskError, count: u32) -> Verb {
-    Verb::FailDisk { node: Nodes::One(node), error, count, path: None }
+    let (node, count) = (Nodes::One(node), NonZeroU32::new(count));
+    FailDisk { node, error, operation: None, count, path: None }.into()
 }
 
-fn side(node: Node) -> Vec<Nodes> {
-    vec![Nodes::One(node)]
+fn side(node: Node) -> Side {
+    Side(vec![Nodes::One(node)])
 }

@@ -38,6 +38,8 @@ pub enum What {
     Healed(String),
     /// A process ended with an error; a supervisor starts it again.
     Ended(String),
+    /// A fault that lay in wait struck, or was kept from striking.
+    Struck(String),
 }
 
 /// Names of chains, by operator number.
@@ -87,7 +89,7 @@ impl Trace {
         let completed = self.completed();
         let shown = self.entries.iter().filter(|entry| match &entry.what {
             What::Event(event) => !is_routine(event, &completed),
-            What::Fault(_) | What::Healed(_) | What::Ended(_) => true,
+            What::Fault(_) | What::Healed(_) | What::Ended(_) | What::Struck(_) => true,
         });
         let mut lines: Vec<(String, Option<(CheckpointId, CheckpointId)>)> = Vec::new();
         for entry in shown {
@@ -110,7 +112,11 @@ impl Trace {
     fn completed(&self) -> BTreeSet<CheckpointId> {
         let completed = self.entries.iter().filter_map(|entry| match entry.what {
             What::Event(Event::CheckpointCompleted { checkpoint }) => Some(checkpoint),
-            What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_) => None,
+            What::Event(_)
+            | What::Fault(_)
+            | What::Healed(_)
+            | What::Ended(_)
+            | What::Struck(_) => None,
         });
         completed.collect()
     }
@@ -122,6 +128,7 @@ impl Trace {
             What::Fault(what) => Self::line_of(entry, "FAULT", what),
             What::Healed(what) => Self::line_of(entry, "HEALED", what),
             What::Ended(what) => Self::line_of(entry, "ENDED", what),
+            What::Struck(what) => Self::line_of(entry, "STRUCK", what),
         }
     }
 

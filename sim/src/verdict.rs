@@ -1,12 +1,12 @@
 //! What came of a run, and the exit code that says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
 use seawall_spec::CommittedFile;
 
-use crate::scenario::Fault;
+use crate::fault::Fault;
 use crate::trace::Trace;
 
 /// What came of one run of one scenario with one seed.
@@ -24,10 +24,14 @@ pub struct Verdict {
     pub schedule: Vec<Fault>,
     /// Which faults of the scenario happened.
     pub happened: Vec<bool>,
+    /// The entry of the trace with which each fault of the schedule began, if it did.
+    pub begun: Vec<Option<usize>>,
     /// What happened.
     pub trace: Trace,
     /// How often.
     pub counts: Counts,
+    /// How often faults changed something, by the names of the world.
+    pub strikes: BTreeMap<&'static str, u64>,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.

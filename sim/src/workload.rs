@@ -16,10 +16,10 @@ use seawall_stream::Job;
 use seawall_stream::state::EncodedGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scenario::Workload;
+use crate::scenario::{Scenario, Workload};
 use crate::subject::{self, Compared, Subject};
 use crate::trace::Chains;
-use crate::world::{InspectableDisk, Stream};
+use crate::world::{InspectableDisk, Stream, Streams};
 
 /// Where checkpoints are.
 pub const STORAGE: &str = "/checkpoints";
@@ -95,6 +95,11 @@ fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
 }
 
 impl Prepared {
+    /// As a run of this scenario with this seed draws it.
+    pub fn of(scenario: &Scenario, seed: u64) -> Self {
+        Self::new(&scenario.workload, &mut Streams::new(seed).stream("workload"))
+    }
+
     /// Draws the input of `workload`.
     ///
     /// # Panics
@@ -196,8 +201,8 @@ fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
     for record in 0..workload.records {
         let file = usize::try_from(record % count).expect("fewer files than that");
         let line = match workload.job.as_str() {
-            "access-log" => access_line(workload.keys, stream),
-            _ => word_line(workload.keys, stream),
+            "access-log" => access_line(workload, stream),
+            _ => word_line(workload, stream),
         };
         files[file].bytes.extend_from_slice(line.as_bytes());
         files[file].bytes.push(b'\n');
@@ -216,18 +221,28 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One to five words.
-fn word_line(keys: u64, stream: &mut Stream) -> String {
+fn word_line(workload: &Workload, stream: &mut Stream) -> String {
     let words = 1 + stream.below(5);
-    let words: Vec<String> = (0..words).map(|_| format!("word{}", stream.below(keys))).collect();
+    let words: Vec<String> = (0..words).map(|_| format!("word{}", key(workload, stream))).collect();
     words.join(" ")
 }
 
-/// Apache's combined format; one line in fifty is not in it.
-fn access_line(keys: u64, stream: &mut Stream) -> String {
-    if stream.one_in(50) {
+/// One of the keys, and the first of them as often as the workload is skewed.
+fn key(workload: &Workload, stream: &mut Stream) -> u64 {
+    let is_first = workload.skew.is_some_and(|share| stream.below(100) < u64::from(share));
+    if is_first { 0 } else { stream.below(workload.keys) }
+}
+
+/// Apache's combined format; unless told otherwise one line in fifty is not in it.
+fn access_line(workload: &Workload, stream: &mut Stream) -> String {
+    let is_malformed = match workload.malformed {
+        Some(share) => stream.below(100) < u64::from(share),
+        None => stream.one_in(50),
+    };
+    if is_malformed {
         return format!("-- MARK {} --", stream.below(1_000));
     }
-    let client = stream.below(keys);
+    let client = key(workload, stream);
     let status = [200, 200, 200, 304, 404, 500][usize::try_from(stream.below(6)).expect("small")];
     let bytes = if stream.one_in(10) { "-".to_owned() } else { stream.below(100_000).to_string() };
     format!(

@@ -77,6 +77,32 @@ fn a_run_that_violates_a_property_leaves_a_seed_file_that_replays() {
 }
 
 #[test]
+fn a_red_run_is_shrunk_explained_and_replayed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) = sim(scratch.path(), &["run", "planted/token-is-reused"]);
+    assert_eq!(code, 1, "{output}");
+    let file = "target/seeds/planted-token-is-reused-1.seed.toml";
+    let (code, output, progress) = sim(scratch.path(), &["shrink", file, "--for", "2min"]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("violated: one-leader"), "{output}");
+    assert!(output.contains("nothing simpler fails alike"), "{output}");
+    assert!(progress.contains(" runs: faults 1, "), "{progress}");
+    let small = "target/seeds/planted-token-is-reused-1.shrunk.seed.toml";
+    assert!(output.contains(&format!("replay: cargo sim replay {small}")), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["replay", small]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("the same verdict: "), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["explain", small]);
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("Faults\n") && output.contains("How it came\n"), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["explain", small, "--json"]);
+    assert_eq!(code, 0, "{output}");
+    let json: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(json["signature"], "violated: one-leader");
+    assert!(json["faults"][0]["need"]["needed"]["later_ms"].is_u64(), "{output}");
+}
+
+#[test]
 fn a_sweep_reports_for_people_and_machines() {
     let scratch = tempfile::tempdir().unwrap();
     let (code, output, _) = sim(

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use seawall_protocol::config::{Alignment, CheckpointConfig, StateBackend};
 use seawall_runtime::connectors::{FileSink, FileSource, GeneratorSource};
-use seawall_runtime::control::Ask;
+use seawall_sim::fault::{Ask, AskFor, Fault, Trigger};
+use seawall_sim::scenario::Cluster;
 use seawall_sim::scenario::quantity::TimeRange;
-use seawall_sim::scenario::{Cluster, Fault, Trigger, Verb};
 use seawall_sim::seed_file::SeedFile;
 use seawall_sim::{At, Input, Settings, Storm};
 use seawall_stream::{Collect, Job, JobBuilder, KeyedProcess};
@@ -90,9 +90,9 @@ fn settings() -> Settings {
     }
 }
 
-fn asked(ask: Ask) -> Vec<Fault> {
+fn asked(what: AskFor) -> Vec<Fault> {
     let at = Trigger::At(TimeRange::exactly(Duration::from_secs(4)));
-    vec![Fault { trigger: at, verb: Verb::Ask(ask) }]
+    vec![Fault { trigger: at, verb: Ask { what }.into() }]
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_reference_that_is_wrong_is_told_without_faults() {
 
 #[test]
 fn a_drained_job_is_judged_by_the_reference_of_what_it_read() {
-    let drain = asked(Ask::Stop { drain: true, target: None });
+    let drain = asked(AskFor::Drain);
     let storm = words("drained", false).reference(lines);
     let verdict = storm.check(1, &settings(), &drain).unwrap();
     let committed: usize = verdict.committed.iter().map(|it| it.lines.len()).sum();

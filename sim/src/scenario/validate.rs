@@ -7,10 +7,11 @@ use std::time::Duration;
 use seawall_protocol::config::{CheckpointMode, RestartStrategy, StateBackend};
 use toml::Spanned;
 
-use super::meaning::{Claim, Fault, Scenario, Workload};
+use super::ScenarioText;
+use super::meaning::{Claim, Scenario, Workload};
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::Seeds;
-use super::{FaultText, ScenarioText};
+use crate::fault::{Fault, FaultText};
 use crate::{legal, run, workload as job};
 
 mod checkpoint;
@@ -26,7 +27,7 @@ impl Scenario {
     pub fn parse(name: &str, text: &str) -> Result<Self, FileError> {
         let shapes: ScenarioText =
             toml::from_str(text).map_err(|it| FileError::toml(name, text, &it))?;
-        let mut reader = Reader::default();
+        let mut reader = Reader { text, ..Reader::default() };
         let scenario = reader.scenario(name, text, shapes);
         let mut problems = reader.problems;
         match scenario {
@@ -41,11 +42,12 @@ impl Scenario {
     /// Reads the resolved faults of a seed file, which have the form of a scenario's.
     pub(crate) fn read_schedule(
         &self,
+        text: &str,
         faults: &[Spanned<FaultText>],
     ) -> Result<Vec<Fault>, Vec<Problem>> {
         let workers = self.cluster.workers;
         let subtasks = subtasks(&self.workload);
-        let mut reader = Reader { workers, until: self.until, subtasks, ..Reader::default() };
+        let mut reader = Reader { text, workers, until: self.until, subtasks, ..Reader::default() };
         let faults: Vec<_> =
             faults.iter().enumerate().map(|(index, it)| reader.fault(index + 1, it)).collect();
         match faults.into_iter().collect() {
@@ -96,7 +98,9 @@ pub fn name_of(path: &Path) -> String {
 }
 
 #[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    /// The file.
+    text: &'a str,
     problems: Vec<Problem>,
     workers: u32,
     until: Duration,
@@ -104,7 +108,7 @@ struct Reader {
     subtasks: Vec<String>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }

@@ -9,7 +9,7 @@ use crate::scenario::problem::Problem;
 use crate::scenario::{JobText, OwnJobText, ScenarioText};
 use crate::{legal, workload};
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn cluster(&mut self, shapes: &ScenarioText) -> Cluster {
         let cluster = &shapes.cluster;
         self.workers = self.at_least_one("`workers`", &cluster.workers);
@@ -63,6 +63,8 @@ impl Reader {
             sink_rate: None,
             files: 0,
             gzip: false,
+            malformed: None,
+            skew: None,
         }
     }
 
@@ -112,6 +114,19 @@ impl Reader {
             let message = format!("`gzip` has no effect: {name} reads no files");
             self.problem(Problem::at(gzip.span(), message));
         }
+        let shares =
+            [("malformed", &job.malformed, name == "access-log"), ("skew", &job.skew, reads_files)];
+        for (key, share, is_read) in shares {
+            let Some(share) = share else { continue };
+            if !is_read {
+                let message = format!("`{key}` has no effect on the input of {name}");
+                self.problem(Problem::at(share.span(), message));
+            }
+            if share.get_ref().0 > 100 {
+                let message = format!("`{key}` is {}, expected at most 100%", share.get_ref());
+                self.problem(Problem::at(share.span(), message));
+            }
+        }
         if let Some(rate) = &job.sink_rate
             && !workload::has_slow_sink(name)
         {
@@ -130,6 +145,8 @@ impl Reader {
             sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
             files,
             gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
+            malformed: job.malformed.as_ref().map(|it| it.get_ref().0),
+            skew: job.skew.as_ref().map(|it| it.get_ref().0),
         })
     }
 }
