@@ -20,7 +20,6 @@
 //!
 //! proptest! {
 //!     #![proptest_config(ProptestConfig::with_cases(10))]
-//!     # fn in_a_doctest_no_attribute_is_allowed() {}
 //!     fn no_storm_changes_what_my_job_says(
 //!         seed in 0..1_000_u64,
 //!         (settings, faults) in strategies::storm(),

@@ -90,6 +90,10 @@ messages! {
     an_unknown_property: "crash", "\"recovers\"" => "\"recover\"";
     a_property_twice: "crash", "\"exactly-once-output\", " => "\"recovers\", ";
     an_unknown_job: "crash", "keyed-count" => "keyed-cuont";
+    a_job_that_is_missing: "crash", "[job]\nname = \"keyed-count\"\nparallelism = 4\nrecords = 10_000\n\
+        keys = 100\nrate = \"1000/s\"\n" => "";
+    two_jobs: "crash", "[job]" => "[own_job]\nname = \"mine\"\nparallelism = 4\nrecords = 9\n\
+        rate = \"1/s\"\n\n[job]";
     an_option_without_effect: "crash", "keys = 100" => "keys = 100\nfiles = 3";
     too_few_slots: "crash", "parallelism = 4" => "parallelism = 7";
     more_keys_than_records: "crash", "keys = 100" => "keys = 100_000";
@@ -105,6 +109,19 @@ messages! {
     a_plant_without_its_property: "planted", "expect = [\"exactly-once-output\", \"recovers\"]"
         => "plant = \"files-are-not-synced\"";
     several_problems_at_once: "crash", "[1, 42]\nuntil  = \"60s\"" => "[7, 7]\nuntil  = \"0s\"";
+}
+
+#[test]
+fn a_job_of_another_crate() {
+    let own = "[own_job]\nname = \"mine\"\nparallelism = 4\nrecords = 9\nrate = \"1/s\"\n";
+    let job = SOUND.find("[job]").unwrap()..SOUND.find("\n[cluster]").unwrap();
+    let text = SOUND.replace(&SOUND[job], own);
+    let scenario = Scenario::parse("mine", &text).unwrap();
+    let shown = scenario.of_this_program().unwrap_err().to_string();
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+        snapshot_path => "snapshots/messages" }, {
+        insta::assert_snapshot!("a_job_of_another_crate", shown);
+    });
 }
 
 /// Written in format 1, which stays readable.
