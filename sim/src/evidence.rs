@@ -397,7 +397,7 @@ fn committed_paths(disk: &InspectableDisk, view: View) -> Vec<PathBuf> {
             it.components().all(|it| !it.as_os_str().to_string_lossy().starts_with('.'))
         })
     };
-    disk.paths(view).into_iter().filter(is_committed).collect()
+    disk.paths_below(view, Path::new(OUTPUT)).into_iter().filter(is_committed).collect()
 }
 
 /// `part-0-chk-7.csv` is of checkpoint 7.

@@ -134,9 +134,6 @@ fn job_table(out: &mut String, profile: Profile, shape: &Shape, dice: &mut Dice)
     line(out, &format!("rate = \"{}/s\"", (records / seconds).max(1)));
     if crate::workload::reads_files(job) {
         line(out, &format!("files = {}", dice.between(1, 4)));
-        if dice.chance(1, 4) {
-            line(out, "gzip = true");
-        }
     }
     for setting in &shape.settings {
         line(out, setting.spelling);

@@ -216,8 +216,8 @@ impl Volume {
             inodes: BTreeMap::new(),
             scratch: Contents::default(),
             next_inode: 0,
-            names: Names::new(),
-            durable: Names::new(),
+            names: Names::default(),
+            durable: Names::default(),
             changes: Vec::new(),
             changes_since_sweep: 0,
             recent: VecDeque::new(),
@@ -257,7 +257,7 @@ impl Volume {
         let state = &mut *lock(&self.state);
         let candidates: Vec<PathBuf> = state
             .durable
-            .keys()
+            .paths()
             .filter(|path| may_rot(path))
             .filter(|path| state.durable_file(path).is_some_and(|it| !it.durable.is_empty()))
             .cloned()

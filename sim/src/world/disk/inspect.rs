@@ -33,7 +33,7 @@ impl InspectableDisk {
             View::Visible => &state.names,
         };
         let mut files = BTreeMap::new();
-        for (path, name) in names {
+        for (path, name) in names.iter() {
             if let Name::File(id) = name
                 && let Some(inode) = state.inodes.get(id)
             {
@@ -55,6 +55,17 @@ impl InspectableDisk {
             .filter(|(_, name)| matches!(name, Name::File(_)))
             .map(|(path, _)| path.clone())
             .collect()
+    }
+
+    /// The paths of all files below a directory.
+    pub fn paths_below(&self, view: View, directory: &Path) -> Vec<PathBuf> {
+        let state = lock(&self.volume.state);
+        let names = match view {
+            View::Durable => &state.durable,
+            View::Visible => &state.names,
+        };
+        let files = names.below(directory).filter(|(_, name)| matches!(name, Name::File(_)));
+        files.map(|(path, _)| path.clone()).collect()
     }
 
     /// The content of one file.

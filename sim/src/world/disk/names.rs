@@ -1,10 +1,65 @@
 //! The names of files and directories, and how one change of them is applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) type InodeId = u64;
-pub(super) type Names = BTreeMap<PathBuf, Name>;
+
+/// Names by path, in the order of paths: a directory, what is below it, its next sibling.
+///
+/// A path is compared part by part, which takes it apart each time; a key is compared as bytes, with the
+/// separator below every other byte, which is the same order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names(BTreeMap<Box<[u8]>, (PathBuf, Name)>);
+
+const SEPARATOR: u8 = 1;
+
+fn key(path: &Path) -> Box<[u8]> {
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    bytes.map(|it| if *it == b'/' { SEPARATOR } else { *it }).collect()
+}
+
+impl Names {
+    pub(super) fn get(&self, path: &Path) -> Option<&Name> {
+        self.0.get(&key(path)).map(|(_, name)| name)
+    }
+
+    pub(super) fn insert(&mut self, path: PathBuf, name: Name) {
+        self.0.insert(key(&path), (path, name));
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
+        self.0.remove(&key(path));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Name)> {
+        self.0.values().map(|(path, name)| (path, name))
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.values().map(|(path, _)| path)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Name> {
+        self.0.values().map(|(_, name)| name)
+    }
+
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(&PathBuf, &Name) -> bool) {
+        self.0.retain(|_, (path, name)| stays(path, name));
+    }
+
+    /// Everything below a directory, however deep.
+    pub(super) fn below(&self, directory: &Path) -> impl Iterator<Item = (&PathBuf, &Name)> {
+        let mut start = key(directory).into_vec();
+        if !matches!(start.as_slice(), [] | [SEPARATOR]) {
+            start.push(SEPARATOR);
+        }
+        let range = self.0.range::<[u8], _>((Bound::Excluded(start.as_slice()), Bound::Unbounded));
+        let below = range.take_while(move |(key, _)| key.starts_with(&start));
+        below.map(|(_, (path, name))| (path, name))
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -82,10 +137,7 @@ pub(super) fn children<'a>(
     names: &'a Names,
     directory: &'a Path,
 ) -> impl Iterator<Item = (&'a PathBuf, &'a Name)> {
-    names
-        .range::<Path, _>((std::ops::Bound::Excluded(directory), std::ops::Bound::Unbounded))
-        .take_while(move |(path, _)| path.starts_with(directory))
-        .filter(move |(path, _)| parent(path) == directory)
+    names.below(directory).filter(move |(path, _)| parent(path) == directory)
 }
 
 pub(super) fn contains(path: &Path, part: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The volume as a node sees it: operations take time, fail as told, lie as told, and end with the node's
 //! power.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use seawall_env::{Disk, Entry, File, Reaction, Scratch};
 
 use super::inode::{Inode, prefix};
 use super::names::{
-    InodeId, Name, Names, can_be_durable, children, drop_orphans, is_root, normal, parent,
+    InodeId, Name, can_be_durable, children, drop_orphans, is_root, normal, parent,
 };
 use super::scratch::ScratchHandle;
 use super::watch::{Access, Call, Operation, When};
@@ -222,7 +223,7 @@ impl Disk for NodeDisk {
         let listed = self.perform(Operation::List, &path, 0, |state, failure| {
             failure?;
             state.check_directory(&path)?;
-            let mut listed: Names =
+            let mut listed: BTreeMap<PathBuf, Name> =
                 children(&state.names, &path).map(|(path, name)| (path.clone(), *name)).collect();
             let range = state.listing_lag();
             let seen_until = now().saturating_sub(nanos(state.stream.duration(&range)));
