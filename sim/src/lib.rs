@@ -4,7 +4,7 @@
 //! scenario ── fault (resolved by seed) ──┐
 //!                                        ├─► run: World + engine ─► trace, evidence ─► seawall_spec ─► verdict
 //! workload (job and its input) ──────────┘         recorder, inject, liveness
-//! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
+//! coverage (what runs reached) · sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
 #[cfg(not(madsim))]
@@ -13,6 +13,7 @@ compile_error!(
      unset RUSTFLAGS, or add `--cfg madsim` to it."
 );
 
+pub mod coverage;
 mod evidence;
 pub mod fault;
 mod inject;

@@ -11,7 +11,7 @@ use seawall_sim::scenario::quantity::parse_seed_range;
 use seawall_sim::scenario::{FileError, Scenario};
 use seawall_sim::seed_file::SeedFile;
 use seawall_sim::verdict::{Result as Outcome, USAGE};
-use seawall_sim::{run, sweep, trace, verify};
+use seawall_sim::{coverage, run, sweep, trace, verify};
 
 /// Simulate the engine, break it on purpose, and see whether it holds.
 #[derive(Parser)]
@@ -32,6 +32,9 @@ enum Command {
     Run(RunArguments),
     /// Run scenarios over many seeds and print a verdict table
     Sweep(SweepArguments),
+    /// Run scenarios and print which rare branches they reached, which faults in which phase, and what
+    /// stayed dark
+    Coverage(CoverageArguments),
     /// Run a seed file again; it must be the same run, byte for byte
     Replay(ReplayArguments),
     /// Validate scenario and seed files
@@ -80,6 +83,25 @@ struct SweepArguments {
     jobs: Option<NonZero<usize>>,
     #[command(flatten)]
     reports: Reports,
+}
+
+#[derive(Args)]
+struct CoverageArguments {
+    /// Scenario files, directories or names
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Seeds to run, both ends included: 1..100; each scenario's own when absent; a seed file keeps its own
+    #[arg(long, value_name = "A..B", value_parser = seed_range)]
+    seeds: Option<Seeds>,
+    /// Runs at a time; one for each core when absent
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Let the engine's buggify sites fire in every run
+    #[arg(long)]
+    buggify: bool,
+    /// Write a JSON report to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -132,6 +154,7 @@ fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(arguments) => run_one(&arguments),
         Command::Sweep(arguments) => sweep_paths(&arguments),
+        Command::Coverage(arguments) => measure(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Check { paths } => check(paths),
         Command::Diff { left, right } => diff(&left, &right),
@@ -201,6 +224,20 @@ fn sweep_paths(arguments: &SweepArguments) -> Usage<u8> {
         report::write(path, &report::junit("seawall-sim sweep", &summary))?;
     }
     Ok(summary.exit_code)
+}
+
+fn measure(arguments: &CoverageArguments) -> Usage<u8> {
+    let loaded = load(&arguments.paths)?;
+    let seeds = arguments.seeds.as_ref().map(|it| it.0.as_slice());
+    let jobs = arguments.jobs.map_or_else(sweep::default_jobs, NonZero::get);
+    let measured = coverage::measure(&loaded, seeds, jobs, arguments.buggify);
+    report::say(&measured.coverage.text(&measured.kinds));
+    if let Some(path) = &arguments.json {
+        report::write(path, &measured.coverage.json(&measured.kinds))?;
+    }
+    let Some(first) = measured.failures.first() else { return Ok(0) };
+    report::error(&format!("{} runs do not hold, the first: {first}", measured.failures.len()));
+    Ok(1)
 }
 
 fn replay(arguments: &ReplayArguments) -> Usage<u8> {

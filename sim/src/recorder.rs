@@ -12,6 +12,7 @@ use seawall_env::{Observer, Reaction};
 use seawall_protocol::event::Event;
 use seawall_protocol::{CheckpointId, SubtaskId};
 
+use crate::coverage::{Phase, Phases};
 use crate::evidence::Evidence;
 use crate::inject::Injector;
 use crate::scenario::{Fault, Node, On, Trigger};
@@ -29,6 +30,9 @@ struct State {
     trace: Trace,
     waiting: Vec<Waiting>,
     happened: Vec<bool>,
+    phases: Phases,
+    /// In which phase which fault of the schedule began.
+    begun: Vec<(usize, Phase)>,
     evidence: Evidence,
 }
 
@@ -51,6 +55,8 @@ impl Recorder {
             trace: Trace { entries: Vec::new(), chains },
             waiting: waiting.collect(),
             happened: vec![false; schedule.len()],
+            phases: Phases::default(),
+            begun: Vec::new(),
             evidence,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -67,7 +73,12 @@ impl Recorder {
 
     /// A fault of the schedule happens.
     pub(crate) fn note_fault(&self, at: Duration, index: usize, what: String) {
-        self.lock().happened[index] = true;
+        {
+            let mut state = self.lock();
+            state.happened[index] = true;
+            let phase = state.phases.now();
+            state.begun.push((index, phase));
+        }
         self.note(at, What::Fault(what));
     }
 
@@ -86,6 +97,11 @@ impl Recorder {
         self.lock().happened.clone()
     }
 
+    /// Which faults of the schedule began, and in which phase.
+    pub(crate) fn begun(&self) -> Vec<(usize, Phase)> {
+        self.lock().begun.clone()
+    }
+
     /// Looks at what was collected besides the trace.
     pub(crate) fn with_evidence<T>(&self, look: impl FnOnce(&mut Evidence) -> T) -> T {
         look(&mut self.lock().evidence)
@@ -97,6 +113,7 @@ impl Recorder {
         let state = &mut *state;
         let at = world.now();
         state.evidence.on_event(at, &world.disk(), &event);
+        state.phases.on(&event);
         let mut due = Vec::new();
         let chains = &state.trace.chains;
         state.waiting.retain_mut(|it| {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use seawall_env::Env;
+use seawall_probe::{Draw, Site};
 use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
@@ -27,6 +28,7 @@ use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{Ending, History, Limits, Recorded};
 
+use crate::coverage::Coverage;
 use crate::evidence::{self, Evidence};
 use crate::fault;
 use crate::inject::Injector;
@@ -101,8 +103,14 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
         let stuck = Outcome::Stuck { pending: task };
         std::process::exit(stuck.exit_code().into());
     });
+    let streams = |site: Site| -> Draw {
+        let mut stream = Streams::new(seed).stream(&format!("buggify/{}", site.name()));
+        Box::new(move |bound| stream.below(bound))
+    };
+    seawall_probe::begin(scenario.is_buggified.then_some(&streams));
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
+    let hits = seawall_probe::end();
     drop(watchdog);
     let mut checkpoints = None;
     let (result, violated, virtual_time) = match ended {
@@ -128,7 +136,21 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
     let trace = recorder.trace();
     let counts = count(&trace);
     let happened = recorder.happened();
-    Verdict { seed, result, violated, schedule, happened, trace, counts, virtual_time, checkpoints }
+    let begun = recorder.begun();
+    let faults = begun.iter().map(|(index, phase)| (schedule[*index].verb.name(), *phase));
+    let coverage = Coverage::of(hits, faults);
+    Verdict {
+        seed,
+        result,
+        violated,
+        schedule,
+        happened,
+        trace,
+        counts,
+        coverage,
+        virtual_time,
+        checkpoints,
+    }
 }
 
 /// The engine's assertions hold.

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::coverage::Coverage;
 use crate::run;
 use crate::scenario::{Claim, Scenario};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
@@ -48,6 +49,8 @@ pub fn in_parallel<W: Sync, R: Send>(
 pub struct SeedResult {
     /// What it put to the test.
     pub counts: Counts,
+    /// What it reached.
+    pub coverage: Coverage,
     /// Which faults of the scenario happened.
     pub happened: Vec<bool>,
     /// The digest of the trace.
@@ -67,6 +70,7 @@ pub fn one_seed(scenario: &Scenario, seed: u64) -> SeedResult {
     let digest = verdict.trace.digest();
     SeedResult {
         counts: verdict.counts,
+        coverage: verdict.coverage.clone(),
         happened: verdict.happened.clone(),
         digest,
         virtual_time: verdict.virtual_time,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
 
+use crate::coverage::Coverage;
 use crate::scenario::Fault;
 use crate::trace::Trace;
 
@@ -24,6 +25,8 @@ pub struct Verdict {
     pub trace: Trace,
     /// How often.
     pub counts: Counts,
+    /// What it reached.
+    pub coverage: Coverage,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.
