@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 
 use seawall_probe::{Hits, Probe, Site};
 
-use crate::run;
-use crate::scenario::Scenario;
-use crate::sweep;
-use crate::verdict::{Result as Outcome, Verdict};
+use crate::scenario::{Claim, Scenario};
+use crate::trace::Trace;
+use crate::verdict::Result as Outcome;
 use crate::verify::Loaded;
+use crate::{run, swarm, sweep};
 
 pub use phase::{Phase, Phases};
 
@@ -38,11 +38,21 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Of one run: what its thread counted, and the kind and the phase of each fault that began.
-    pub fn of<'a>(hits: Hits, faults: impl IntoIterator<Item = (&'a str, Phase)>) -> Self {
+    /// Of one run: what its thread counted, and the faults that began, each by the entry of the trace with
+    /// which it did, and its kind.
+    pub fn of<'a>(
+        hits: Hits,
+        trace: &Trace,
+        faults: impl IntoIterator<Item = (usize, &'a str)>,
+    ) -> Self {
+        let mut faults: Vec<_> = faults.into_iter().collect();
+        faults.sort_unstable();
+        let (mut phases, mut seen) = (Phases::default(), 0);
         let mut cells = BTreeMap::new();
-        for (kind, phase) in faults {
-            *cells.entry((kind.to_owned(), phase)).or_default() += 1;
+        for (entry, kind) in faults {
+            phases.on_all(&trace.entries[seen..entry]);
+            seen = entry;
+            *cells.entry((kind.to_owned(), phases.now())).or_default() += 1;
         }
         Self { runs: 1, probes: hits.probes, sites: hits.sites, cells }
     }
@@ -104,67 +114,63 @@ pub struct Measured {
     pub failures: Vec<String>,
 }
 
+/// Seeds of a swarm when none are named.
+const SWARM_SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
+
 /// Runs all that is loaded, each scenario over `seeds` or its own, and adds up what was reached. Seed files
 /// keep their seed.
 pub fn measure(loaded: &[Loaded], seeds: Option<&[u64]>, jobs: usize, buggify: bool) -> Measured {
-    let storm = |scenario: &Scenario| Scenario {
-        is_buggified: buggify || scenario.is_buggified,
-        ..scenario.clone()
-    };
-    let scenarios: Vec<Scenario> = loaded
-        .iter()
-        .map(|one| match one {
-            Loaded::Scenario(scenario) => storm(scenario),
-            Loaded::Seed(_, file) => Scenario { seeds: vec![file.seed], ..storm(&file.scenario) },
-        })
-        .collect();
     let mut work = Vec::new();
-    for (one, scenario) in loaded.iter().zip(&scenarios) {
-        let seeds = match one {
-            Loaded::Scenario(_) => seeds.unwrap_or(&scenario.seeds),
-            Loaded::Seed(..) => &scenario.seeds,
+    for one in loaded {
+        let own = match one {
+            Loaded::Scenario(scenario) => scenario.seeds.clone(),
+            Loaded::Swarm(_) => SWARM_SEEDS.collect(),
+            Loaded::Seed(_, file) => vec![file.seed],
         };
-        work.extend(seeds.iter().map(|seed| (one, scenario, *seed)));
+        let is_fixed = matches!(one, Loaded::Seed(..));
+        let seeds = seeds.filter(|_| !is_fixed).unwrap_or(&own);
+        work.extend(seeds.iter().map(|seed| (one, *seed)));
     }
-    let runs = sweep::in_parallel(&work, jobs, |(one, scenario, seed)| {
-        let verdict = match one {
-            Loaded::Scenario(_) => run::run(scenario, *seed),
-            Loaded::Seed(_, file) => run::run_with(scenario, *seed, file.schedule.clone()),
+    let runs = sweep::in_parallel(&work, jobs, |(one, seed)| {
+        let mut scenario = match one {
+            Loaded::Scenario(scenario) => Scenario::clone(scenario),
+            Loaded::Swarm(profile) => swarm::scenario(*profile, *seed),
+            Loaded::Seed(_, file) => file.scenario.clone(),
         };
-        let failure = failure(one, scenario, &verdict);
-        (verdict.coverage, failure)
+        scenario.is_buggified |= buggify;
+        let verdict = match one {
+            Loaded::Scenario(_) | Loaded::Swarm(_) => run::run(&scenario, *seed),
+            Loaded::Seed(_, file) => run::run_with(&scenario, *seed, file.schedule.clone()),
+        };
+        let is_promised =
+            matches!(scenario.claim, Claim::Expect(_)) && !matches!(one, Loaded::Seed(..));
+        let failure = (is_promised && verdict.result != Outcome::Holds)
+            .then(|| format!("{} seed {seed}: {}", scenario.name, verdict.result.explain()));
+        let kinds: Vec<_> = scenario.faults.iter().map(|it| it.verb.name()).collect();
+        (verdict.coverage, kinds, failure)
     });
     let mut measured = Measured::default();
-    for (coverage, failure) in runs {
+    for (coverage, kinds, failure) in runs {
         measured.coverage.merge(&coverage);
+        measured.kinds.extend(kinds);
         measured.failures.extend(failure);
     }
-    let faults = scenarios.iter().flat_map(|it| &it.faults);
-    measured.kinds = faults.map(|it| it.verb.name()).collect();
     measured.kinds.sort_unstable();
     measured.kinds.dedup();
     measured
-}
-
-fn failure(one: &Loaded, scenario: &Scenario, verdict: &Verdict) -> Option<String> {
-    use crate::scenario::Claim;
-    let Loaded::Scenario(_) = one else { return None };
-    let Claim::Expect(_) = scenario.claim else { return None };
-    if verdict.result == Outcome::Holds {
-        return None;
-    }
-    let (name, seed) = (&scenario.name, verdict.seed);
-    Some(format!("{name} seed {seed}: {}", verdict.result.explain()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn coverage(probes: &[Probe], cells: &[(&'static str, Phase)]) -> Coverage {
-        let hits =
-            Hits { probes: probes.iter().map(|it| (*it, 1)).collect(), sites: BTreeMap::new() };
-        Coverage::of(hits, cells.iter().copied())
+    fn coverage(probes: &[Probe], began: &[(&'static str, Phase)]) -> Coverage {
+        let probes = probes.iter().map(|it| (*it, 1)).collect();
+        let mut cells = BTreeMap::new();
+        for (kind, phase) in began {
+            *cells.entry(((*kind).to_owned(), *phase)).or_default() += 1;
+        }
+        Coverage { runs: 1, probes, sites: BTreeMap::new(), cells }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_jobs::reference;
+use seawall_jobs::reference::State;
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
@@ -19,49 +19,55 @@ use seawall_protocol::record::StoreRecord;
 use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, SubtaskId};
 use seawall_runtime::connectors::file_sink::REWOUND_DIRECTORY;
-use seawall_runtime::connectors::file_source::FileSplit;
-use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_runtime::coordinator::subtask_plans;
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::shared::Run;
 use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
-use seawall_spec::{CheckpointContents, CommittedFile, VisibleEarly};
-use seawall_stream::state::EncodedGroup;
+use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::workload::{OUTPUT, Prepared, STORAGE, STORAGE_THEN, tagged};
+use crate::subject::{self, Compared, Subject};
+use crate::workload::{OUTPUT, STORAGE, STORAGE_THEN, tagged};
 use crate::world::{InspectableDisk, View};
 
 /// What was seen on the disk during a run.
 pub(crate) struct Evidence {
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
     /// stands for.
     last: BTreeMap<SubtaskId, Snapshot>,
     early: BTreeMap<PathBuf, VisibleEarly>,
+    /// Committed output that was durable once: its checkpoint, and a checksum of its bytes.
+    seen: BTreeMap<PathBuf, (CheckpointId, u64)>,
+    taken_back: Vec<TakenBack>,
     /// The data directory of the running job.
     root: PathBuf,
     /// The positions in each checkpoint.
     splits: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
     /// Savepoints that nobody has deleted.
     savepoints: BTreeMap<CheckpointId, PathBuf>,
+    is_output_unjudged: bool,
 }
 
 impl Evidence {
     /// Nothing seen yet.
-    pub(crate) fn new(prepared: Arc<Prepared>) -> Self {
+    pub(crate) fn new(subject: Arc<dyn Subject>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
-            prepared,
+            subject,
             completed: None,
             checkpoints,
             last,
             early,
+            seen: BTreeMap::new(),
+            taken_back: Vec::new(),
             root: STORAGE.into(),
             splits: BTreeMap::new(),
             savepoints: BTreeMap::new(),
+            is_output_unjudged: false,
         }
     }
 
@@ -106,6 +112,9 @@ impl Evidence {
         self.savepoints.retain(|id, _| Some(*id) <= start);
         self.root = root.to_path_buf();
         self.checkpoints.clear();
+        // A person may take output back, and each run is judged by itself.
+        self.seen.clear();
+        self.taken_back.clear();
     }
 
     /// Somebody else owns the savepoints from now on, or deleted them.
@@ -123,10 +132,24 @@ impl Evidence {
         self.savepoints.get(&checkpoint).cloned()
     }
 
-    /// What a run without faults commits whose input ends at this checkpoint.
-    pub(crate) fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+    /// What a run without faults commits whose input ends at this checkpoint, if its subject knows.
+    pub(crate) fn output_before(&self, checkpoint: CheckpointId) -> Option<Vec<Vec<u8>>> {
         let splits = self.splits.get(&checkpoint).map(Vec::as_slice).unwrap_or_default();
-        self.prepared.expected_output_before(splits)
+        self.subject.output_before(splits)
+    }
+
+    /// Nobody knows what the output should be.
+    pub(crate) fn leave_output_unjudged(&mut self) {
+        self.is_output_unjudged = true;
+    }
+
+    /// Properties that nobody could judge.
+    pub(crate) fn unjudged(&self) -> BTreeSet<&'static str> {
+        let mut unjudged = self.subject.unjudged();
+        if self.is_output_unjudged {
+            unjudged.extend(subject::OF_OUTPUT);
+        }
+        unjudged
     }
 
     /// Every checkpoint that was seen, ascending.
@@ -145,7 +168,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
+            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -162,7 +185,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, &subtask_plans(&self.prepared.job));
+            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));
@@ -207,57 +230,73 @@ impl Evidence {
     ) -> CheckpointContents {
         let mut contents = empty(checkpoint);
         let snapshots = seen.and_then(|it| self.completed_by_finished(it));
-        let (job, options) = (self.prepared.spec.name, &self.prepared.options);
-        let decoded = snapshots.and_then(|snapshots| {
-            let groups: Vec<EncodedGroup> = snapshots
-                .iter()
-                .flat_map(|it| &it.keyed)
-                .map(|it| EncodedGroup {
-                    key_group: it.key_group,
-                    entries: it.entries,
-                    bytes: it.bytes.to_vec(),
-                })
-                .collect();
-            let mut state = reference::decode_state(job, &groups)?;
-            let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
-            for section in in_flight {
-                for batch in &section.batches {
-                    reference::fold_in_flight(job, &mut state, section.edge, batch)?;
-                }
-            }
-            Ok((state, snapshots))
-        });
-        match decoded {
+        let judged = snapshots.and_then(|it| Ok((self.subject.state(&it)?, it)));
+        match judged {
             Err(cause) => contents.restorable = Err(cause),
             Ok((state, snapshots)) => {
-                let mut splits = Vec::new();
                 for snapshot in &snapshots {
                     for (index, split) in snapshot.splits.iter().enumerate() {
-                        let name = format!("{} split {index}", snapshot.subtask);
-                        contents.positions.insert(name, position(split));
-                        splits.push(split.clone());
+                        let Some(position) = self.subject.position(split) else { continue };
+                        contents
+                            .positions
+                            .insert(format!("{} split {index}", snapshot.subtask), position);
                     }
                 }
-                self.splits.insert(checkpoint, splits.clone());
-                let expected = reference::state(job, options, &self.prepared.files, &splits);
-                let bytes = |state: reference::State| {
+                self.splits.insert(checkpoint, subject::splits(&snapshots));
+                let bytes = |state: State| {
                     state.into_iter().map(|(key, it)| (key.into_bytes(), it.into_bytes())).collect()
                 };
-                contents.state = bytes(state);
-                contents.expected_state = bytes(expected);
+                if let Some(Compared { found, expected }) = state {
+                    contents.state = bytes(found);
+                    contents.expected_state = bytes(expected);
+                }
             }
         }
         contents
     }
 
-    fn look_at_output(&mut self, at: Duration, disk: &InspectableDisk) {
-        for path in committed_paths(disk) {
+    /// Looks at what a reader of the output sees.
+    pub(crate) fn look_at_output(&mut self, at: Duration, disk: &InspectableDisk) {
+        let visible: BTreeSet<PathBuf> = committed_paths(disk, View::Visible).into_iter().collect();
+        let taken_back = &mut self.taken_back;
+        self.seen.retain(|path, (checkpoint, _)| {
+            let is_there = visible.contains(path);
+            if !is_there {
+                let (name, checkpoint) = (path.display().to_string(), *checkpoint);
+                taken_back.push(TakenBack { at, name, checkpoint, is_changed: false });
+            }
+            is_there
+        });
+        // A rename that is not durable may be undone with the power, and is then made again.
+        for path in committed_paths(disk, View::Durable) {
+            if let (Some(checkpoint), false) = (checkpoint_of(&path), self.seen.contains_key(&path))
+            {
+                let bytes = disk.read(View::Durable, &path).unwrap_or_default();
+                self.seen.insert(path, (checkpoint, xxh3_64(&bytes)));
+            }
+        }
+        for path in visible {
             let Some(checkpoint) = checkpoint_of(&path) else { continue };
             if Some(checkpoint) > self.completed {
                 let name = path.display().to_string();
                 self.early.entry(path).or_insert(VisibleEarly { at, name, checkpoint });
             }
         }
+    }
+
+    /// The last look: what was taken back, and what is there with other bytes than once.
+    pub(crate) fn taken_back(&mut self, at: Duration, disk: &InspectableDisk) -> Vec<TakenBack> {
+        self.look_at_output(at, disk);
+        let changed = self.seen.iter().filter(|(path, (_, checksum))| {
+            disk.read(View::Visible, path).is_some_and(|it| xxh3_64(&it) != *checksum)
+        });
+        let changed = changed.map(|(path, (checkpoint, _))| TakenBack {
+            at,
+            name: path.display().to_string(),
+            checkpoint: *checkpoint,
+            is_changed: true,
+        });
+        self.taken_back.iter().cloned().chain(changed).collect()
     }
 }
 
@@ -269,13 +308,6 @@ fn empty(checkpoint: CheckpointId) -> CheckpointContents {
         expected_state: BTreeMap::new(),
         restorable: Ok(()),
     }
-}
-
-fn position(split: &[u8]) -> u64 {
-    if let Ok((split, [])) = postcard::take_from_bytes::<FileSplit>(split) {
-        return split.position;
-    }
-    postcard::from_bytes::<GeneratorSplit>(split).map_or(0, |it| it.next)
 }
 
 /// The store record as a loss of all power would leave it.
@@ -353,13 +385,13 @@ fn writer_of(path: &Path) -> Option<String> {
 }
 
 /// Output that a reader of the directory sees: every file whose name and directory do not begin with a dot.
-fn committed_paths(disk: &InspectableDisk) -> Vec<PathBuf> {
+fn committed_paths(disk: &InspectableDisk, view: View) -> Vec<PathBuf> {
     let is_committed = |path: &PathBuf| {
         path.strip_prefix(OUTPUT).is_ok_and(|it| {
             it.components().all(|it| !it.as_os_str().to_string_lossy().starts_with('.'))
         })
     };
-    disk.paths(View::Visible).into_iter().filter(is_committed).collect()
+    disk.paths(view).into_iter().filter(is_committed).collect()
 }
 
 /// `part-0-chk-7.csv` is of checkpoint 7.
@@ -370,9 +402,11 @@ fn checkpoint_of(path: &Path) -> Option<CheckpointId> {
 
 /// The numbers of each sequence in the order of each sink subtask's output: file by file as their checkpoints
 /// follow each other, line by line.
-pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap<String, Vec<u64>> {
-    let (job, parallelism) = (prepared.spec.name, prepared.job.parallelism);
-    let mut paths: Vec<_> = committed_paths(disk)
+pub(crate) fn sequences(
+    disk: &InspectableDisk,
+    subject: &dyn Subject,
+) -> BTreeMap<String, Vec<u64>> {
+    let mut paths: Vec<_> = committed_paths(disk, View::Visible)
         .into_iter()
         .filter_map(|path| Some((writer_of(&path)?, checkpoint_of(&path)?, path)))
         .collect();
@@ -381,7 +415,7 @@ pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap
     for (writer, _, path) in paths {
         let bytes = disk.read(View::Visible, &path).unwrap_or_default();
         for line in String::from_utf8_lossy(&bytes).lines() {
-            if let Some((name, number)) = reference::place_in_sequence(job, parallelism, line) {
+            if let Some((name, number)) = subject.place_in_sequence(line) {
                 sequences.entry(format!("{name} in {writer}")).or_default().push(number);
             }
         }
@@ -392,7 +426,7 @@ pub(crate) fn sequences(disk: &InspectableDisk, prepared: &Prepared) -> BTreeMap
 /// The committed output.
 pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
     let mut files = Vec::new();
-    for path in committed_paths(disk) {
+    for path in committed_paths(disk, View::Visible) {
         let Some(bytes) = disk.read(View::Visible, &path) else { continue };
         let inner = path.strip_prefix(OUTPUT).expect("below the output directory");
         let directory = inner.parent().map_or(String::new(), |it| it.display().to_string());
@@ -452,7 +486,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
             owned.extend(files_of(disk, &directory));
         }
     }
-    owned.extend(committed_paths(disk));
+    owned.extend(committed_paths(disk, View::Visible));
     // What a person took back is put aside for that person.
     let rewound = Path::new(OUTPUT).join(REWOUND_DIRECTORY);
     let is_ours =

@@ -6,8 +6,9 @@
 //! between the engine and its disk or network, in a source, in keyed state    HERE, bytes and local code
 //! ```
 
+use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use seawall_stream::operator_state::{StateCell, Visit};
 use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
-use crate::workload::INPUT;
+use crate::workload::{INPUT, OUTPUT};
 
 /// One planted bug.
 #[derive(Clone, Copy)]
@@ -58,14 +59,21 @@ const HERE: &[Plant] = &[
         about: "a file is taken for durable when it is written, without a sync",
         bug: "FLINK-36421: checkpoint files were closed and not synced",
         violates: "restorable",
-        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::Files })),
+        place: Place::Disk(|inner| Arc::new(Careless::new(inner, Skips::Files))),
     },
     Plant {
         name: "directories-are-not-synced",
         about: "a name is taken for durable when it is given, without a sync of its directory",
         bug: "FLINK-35217: the rename was durable only by luck",
         violates: "restorable",
-        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::Directories })),
+        place: Place::Disk(|inner| Arc::new(Careless::new(inner, Skips::Directories))),
+    },
+    Plant {
+        name: "old-output-is-cleaned-up",
+        about: "a commit takes away the file that this sink committed two commits before",
+        bug: "none known: that committed output stays, turned off",
+        violates: "visible-stays",
+        place: Place::Disk(|inner| Arc::new(Careless::new(inner, Skips::KeepingOutput))),
     },
     Plant {
         name: "lost-frame-goes-unnoticed",
@@ -86,7 +94,7 @@ const HERE: &[Plant] = &[
         about: "what a source reads is taken for whole although half of it came, the rest is zeroes",
         bug: "none known: that a read goes on until it has all, turned off",
         violates: "exactly-once-output",
-        place: Place::Disk(|inner| Arc::new(Careless { inner, skips: Skips::RestOfReads })),
+        place: Place::Disk(|inner| Arc::new(Careless::new(inner, Skips::RestOfReads))),
     },
     Plant {
         name: "positions-lag-behind",
@@ -195,6 +203,25 @@ impl Plant {
 struct Careless {
     inner: Arc<dyn Disk>,
     skips: Skips,
+    /// What was committed, oldest first.
+    committed: Mutex<VecDeque<PathBuf>>,
+}
+
+impl Careless {
+    fn new(inner: Arc<dyn Disk>, skips: Skips) -> Self {
+        Self { inner, skips, committed: Mutex::default() }
+    }
+
+    /// The file that was committed two commits before this one.
+    fn old_output(&self, committed: &Path) -> Option<PathBuf> {
+        let is_pending = committed.components().any(|it| it.as_os_str() == ".pending");
+        if self.skips != Skips::KeepingOutput || is_pending || !committed.starts_with(OUTPUT) {
+            return None;
+        }
+        let mut all = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back(committed.to_owned());
+        if all.len() > 2 { all.pop_front() } else { None }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,6 +230,8 @@ enum Skips {
     Directories,
     /// The second half of every read of an input file.
     RestOfReads,
+    /// Leaving alone what is committed.
+    KeepingOutput,
 }
 
 struct CarelessFile(Box<dyn File>, Skips);
@@ -213,7 +242,7 @@ impl Disk for Careless {
         let file = self.inner.create(path).await?;
         Ok(match self.skips {
             Skips::Files => Box::new(CarelessFile(file, self.skips)),
-            Skips::Directories | Skips::RestOfReads => file,
+            Skips::Directories | Skips::RestOfReads | Skips::KeepingOutput => file,
         })
     }
     async fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
@@ -221,15 +250,21 @@ impl Disk for Careless {
         let is_input = path.starts_with(INPUT);
         Ok(match self.skips {
             Skips::RestOfReads if is_input => Box::new(CarelessFile(file, self.skips)),
-            Skips::RestOfReads | Skips::Files | Skips::Directories => file,
+            Skips::RestOfReads | Skips::Files | Skips::Directories | Skips::KeepingOutput => file,
         })
     }
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to).await
+        self.inner.rename(from, to).await?;
+        match self.old_output(to) {
+            Some(old) => self.inner.remove(&old).await,
+            None => Ok(()),
+        }
     }
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
         match self.skips {
-            Skips::Files | Skips::RestOfReads => self.inner.sync_directory(path).await,
+            Skips::Files | Skips::RestOfReads | Skips::KeepingOutput => {
+                self.inner.sync_directory(path).await
+            }
             Skips::Directories => Ok(()),
         }
     }

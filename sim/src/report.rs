@@ -5,13 +5,14 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
+use crate::sweep::Group;
 use crate::verdict::Counts;
 
 /// One line of a verdict table.
@@ -83,6 +84,10 @@ pub struct Summary {
     pub seconds: f64,
     /// The worst of the rows.
     pub exit_code: u8,
+    /// Failures with something in common, the largest group first.
+    pub groups: Vec<Group>,
+    /// Somebody stopped the sweep, and not every run was made.
+    pub is_interrupted: bool,
 }
 
 impl Summary {
@@ -97,7 +102,9 @@ impl Summary {
             _ => 4,
         };
         let exit_code = rows.iter().map(|it| it.exit_code).max_by_key(|it| gravity(*it));
-        Self { rows, seconds: time.as_secs_f64(), exit_code: exit_code.unwrap_or(0) }
+        let (groups, is_interrupted) = (Vec::new(), false);
+        let (seconds, exit_code) = (time.as_secs_f64(), exit_code.unwrap_or(0));
+        Self { rows, seconds, exit_code, groups, is_interrupted }
     }
 }
 
@@ -127,6 +134,13 @@ pub fn print_summary(summary: &Summary) {
         let explanation = row.explanation.as_deref().unwrap_or(&row.result);
         say(&format!("\n{}: {explanation}", row.name));
     }
+    if summary.groups.len() > 1 || summary.groups.iter().any(|it| it.count > 1) {
+        say("\nfailures with something in common:");
+        for group in &summary.groups {
+            let Group { signature, count, runs, replay } = group;
+            say(&format!("{count:>6}  {signature}\n        {}\n        {replay}", runs.join(", ")));
+        }
+    }
     let bad = summary.rows.iter().filter(|it| !it.is_good).count();
     let seeds: u64 = summary.rows.iter().map(|it| it.seeds).sum();
     let verdict = match bad {
@@ -135,9 +149,10 @@ pub fn print_summary(summary: &Summary) {
         more => format!("{more} do not hold"),
     };
     say(&format!(
-        "\n{} rows, {seeds} runs, {:.1} s: {verdict}",
+        "\n{} rows, {seeds} runs, {:.1} s: {verdict}{}",
         summary.rows.len(),
-        summary.seconds
+        summary.seconds,
+        if summary.is_interrupted { "; stopped before all runs were made" } else { "" }
     ));
 }
 
@@ -185,7 +200,12 @@ pub fn table(summary: &Summary, is_colored: bool) -> String {
 
 /// The summary as JSON.
 pub fn json(summary: &Summary) -> String {
-    serde_json::to_string_pretty(summary).expect("a summary has an encoding")
+    to_json(summary)
+}
+
+/// Anything as JSON for people and machines.
+pub fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("a report has an encoding")
 }
 
 /// The summary as `JUnit`.
@@ -221,33 +241,97 @@ pub fn seed_directory() -> PathBuf {
     PathBuf::from("target/seeds")
 }
 
-/// Shows how far the work is: a bar on a terminal, a line for each thing done elsewhere.
+/// Shows how far the work is: a bar on a terminal, elsewhere a line now and then.
 pub struct Progress {
     bar: ProgressBar,
     is_terminal: bool,
+    told: Instant,
 }
 
+/// How often somebody who reads a log is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 impl Progress {
-    /// For `runs` runs.
-    pub fn new(runs: usize) -> Self {
+    /// For so many runs, or without end.
+    pub fn new(runs: Option<usize>) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let target =
             if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let length = u64::try_from(runs).expect("fewer runs than that");
-        let bar = ProgressBar::with_draw_target(Some(length), target);
-        let style = "{elapsed_precise} [{bar:40}] {pos}/{len} runs {per_sec:>12} {msg}";
+        let length = runs.map(|it| u64::try_from(it).expect("fewer runs than that"));
+        let bar = match length {
+            Some(length) => ProgressBar::with_draw_target(Some(length), target),
+            None => ProgressBar::with_draw_target(None, target),
+        };
+        let style = match length {
+            Some(_) => "{elapsed_precise} [{bar:40}] {pos}/{len} runs {per_sec} {eta} left {msg}",
+            None => "{elapsed_precise} {spinner} {pos} runs {per_sec} {msg}",
+        };
         bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
-        Self { bar, is_terminal }
+        Self { bar, is_terminal, told: Instant::now() }
     }
 
-    /// One run is done.
-    pub fn advance(&self, name: &str) {
+    /// One run is done; so many have failed.
+    pub fn advance(&mut self, name: &str, failed: usize) {
         self.bar.inc(1);
-        self.bar.set_message(name.to_owned());
+        let failures = if failed == 0 { String::new() } else { format!("{failed} failed, ") };
+        self.bar.set_message(format!("{failures}{name}"));
+        if !self.is_terminal && self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let (done, rate) = (self.bar.position(), self.bar.per_sec());
+            let left = match self.bar.length() {
+                Some(all) => format!(" of {all}, {:.0} s left", self.bar.eta().as_secs_f64()),
+                None => String::new(),
+            };
+            eprintln!("{done} runs{left}, {rate:.1} a second, {failures}now {name}");
+        }
     }
 
     /// One thing of several runs is done.
     pub fn finished(&self, line: &str) {
+        if !self.is_terminal {
+            eprintln!("{line}");
+        }
+    }
+
+    /// All is done.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far a search without a known end is: a line that changes on a terminal, a line for each
+/// step elsewhere.
+pub struct Spinner {
+    bar: ProgressBar,
+    is_terminal: bool,
+}
+
+impl Default for Spinner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Spinner {
+    /// Starts to show.
+    pub fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target =
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = "{elapsed_precise} {spinner} {msg}";
+        bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
+        Self { bar, is_terminal }
+    }
+
+    /// How it stands.
+    pub fn show(&self, line: &str) {
+        self.bar.tick();
+        self.bar.set_message(line.to_owned());
+    }
+
+    /// It got on.
+    pub fn step(&self, line: &str) {
         if !self.is_terminal {
             eprintln!("{line}");
         }

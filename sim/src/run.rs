@@ -9,13 +9,14 @@
 //! Every run has a thread of its own and shares nothing with others.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use seawall_env::Env;
-use seawall_probe::{Draw, Site};
+use seawall_probe::{Draw, Hits, Site};
 use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
@@ -26,21 +27,21 @@ use seawall_runtime::storage::Storage;
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
-use seawall_spec::{Ending, History, Limits, Recorded};
+use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
 use crate::coverage::Coverage;
 use crate::evidence::{self, Evidence};
-use crate::fault;
+use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
 use crate::recorder::{NodeObserver, Recorder};
-use crate::report;
-use crate::scenario::{Claim, Fault, Node, Scenario, StartFrom, Then, Verb};
+use crate::scenario::{Claim, Node, Scenario, StartFrom, Then};
+use crate::subject::Subject;
 use crate::trace::{Trace, What};
 use crate::verdict::{Counts, Result as Outcome, Verdict};
 use crate::workload::{self, OUTPUT, Prepared, SCRATCH, STORAGE, STORAGE_THEN};
-use crate::world::{Streams, Watchdog, World, WorldConfig};
+use crate::world::{Message, Streams, Watchdog, World, WorldConfig};
 
 /// How long after the healing a job may take, besides the time its input takes at its rate.
 const LIVENESS_BOUND: Duration = Duration::from_mins(2);
@@ -55,10 +56,25 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Runs a scenario with a seed.
 pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
+    run_subject(scenario, seed, built_in(scenario, seed))
+}
+
+/// Runs a scenario with a seed and this schedule of faults.
+pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
+    run_subject_with(scenario, seed, schedule, built_in(scenario, seed))
+}
+
+fn built_in(scenario: &Scenario, seed: u64) -> Arc<dyn Subject> {
+    let mut stream = Streams::new(seed).stream("workload");
+    Arc::new(Prepared::new(&scenario.workload, &mut stream))
+}
+
+/// Runs a scenario with a seed, and with this job and input in place of its workload's.
+pub fn run_subject(scenario: &Scenario, seed: u64, subject: Arc<dyn Subject>) -> Verdict {
     let mut stream = Streams::new(seed).stream("faults");
     let resolved = fault::resolve(scenario, &mut |bound| stream.below(bound));
     let (origins, schedule): (Vec<usize>, Vec<Fault>) = resolved.into_iter().unzip();
-    let mut verdict = run_with(scenario, seed, schedule);
+    let mut verdict = run_subject_with(scenario, seed, schedule, subject);
     // What happened, by the scenario's faults rather than by the schedule's.
     let mut happened = vec![false; scenario.faults.len()];
     for (origin, did) in origins.into_iter().zip(&verdict.happened) {
@@ -68,41 +84,108 @@ pub fn run(scenario: &Scenario, seed: u64) -> Verdict {
     verdict
 }
 
-/// Runs a scenario with a seed and this schedule of faults.
-pub fn run_with(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
-    quiet_panics();
-    let scenario = scenario.clone();
-    let thread = std::thread::Builder::new()
-        .name(RUN_THREAD.to_owned())
-        .spawn(move || on_this_thread(&scenario, seed, schedule))
-        .expect("a thread can be started");
-    thread.join().expect("a run catches its panics")
+/// How a run is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Everything heals at this moment rather than at the scenario's `until`; up to there it is the same run,
+    /// byte for byte.
+    pub heal_at: Option<Duration>,
+    /// Every frame that was sent is kept, for pictures; the run is the same.
+    pub records_messages: bool,
+    /// Real time after which a run is stopped and taken for stuck.
+    pub wall_time_max: Duration,
 }
 
-fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdict {
-    let mut stream = Streams::new(seed).stream("workload");
-    let prepared = Arc::new(Prepared::new(&scenario.workload, &mut stream));
-    let chains = workload::chains(&prepared.job);
-    let recorder = Recorder::new(&schedule, chains, Evidence::new(Arc::clone(&prepared)));
+impl Default for Options {
+    fn default() -> Self {
+        Self { heal_at: None, records_messages: false, wall_time_max: WALL_TIME_MAX }
+    }
+}
+
+/// Runs a scenario with a seed, this schedule of faults, and this job and input.
+pub fn run_subject_with(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+) -> Verdict {
+    run_as(scenario, seed, schedule, subject, Options::default())
+}
+
+/// Runs a scenario with a seed and this schedule of faults, and heals everything at this moment.
+pub fn run_healed(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
+) -> Verdict {
+    let options = Options { heal_at, ..Options::default() };
+    run_as(scenario, seed, schedule, built_in(scenario, seed), options)
+}
+
+/// Every frame that was sent in the run of this verdict, which is made once more for it.
+pub fn messages_of(scenario: &Scenario, verdict: &Verdict) -> Vec<Message> {
+    let options = Options { records_messages: true, ..Options::default() };
+    let (seed, schedule) = (verdict.seed, verdict.schedule.clone());
+    run_as(scenario, seed, schedule, built_in(scenario, seed), options).messages
+}
+
+/// The same, made in this way. A run that does not even come back from one poll is left behind on its
+/// thread, which nothing but the end of the process can stop, and is stuck.
+pub fn run_as(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: Arc<dyn Subject>,
+    options: Options,
+) -> Verdict {
+    quiet_panics();
+    let scenario = scenario.clone();
+    let (verdict, result) = mpsc::channel();
+    std::thread::Builder::new()
+        .name(RUN_THREAD.to_owned())
+        .spawn(move || on_this_thread(&scenario, seed, schedule, &subject, options, &verdict))
+        .expect("a thread can be started");
+    result.recv().expect("a run catches its panics, and a watchdog sees the end of its time")
+}
+
+fn on_this_thread(
+    scenario: &Scenario,
+    seed: u64,
+    schedule: Vec<Fault>,
+    subject: &Arc<dyn Subject>,
+    options: Options,
+    answer: &mpsc::Sender<Verdict>,
+) {
+    let chains = workload::chains(subject.job());
+    let subtasks = subject.job().subtasks().count();
+    let recorder = Recorder::new(&schedule, chains, subtasks, Evidence::new(Arc::clone(subject)));
     let plant = match &scenario.claim {
         Claim::Expect(_) => None,
         Claim::Violates { plant, .. } => Plant::find(plant),
     };
     let stage = Stage {
         scenario: Arc::new(scenario.clone()),
-        prepared,
+        subject: Arc::clone(subject),
         schedule: schedule.clone(),
+        heal_at: options.heal_at,
         recorder: recorder.clone(),
         plant,
     };
-    let config = WorldConfig::default();
-    let name = scenario.name.clone();
-    let watchdog = Watchdog::start(Arc::clone(&config.progress), WALL_TIME_MAX, move |task| {
-        let hint = "look for a loop without an await in it";
-        report::error(&format!("{name} seed {seed}: {task} does not return\nhint: {hint}"));
-        let stuck = Outcome::Stuck { pending: task };
-        std::process::exit(stuck.exit_code().into());
-    });
+    let records_messages = options.records_messages;
+    let config = WorldConfig { records_messages, ..WorldConfig::default() };
+    let watchdog = {
+        let (recorder, schedule, answer) = (recorder.clone(), schedule.clone(), answer.clone());
+        Watchdog::start(Arc::clone(&config.progress), options.wall_time_max, move |task| {
+            let hint = "look for a loop without an await in it";
+            let pending = format!("{task} does not return\nhint: {hint}");
+            let violated = vec!["recovers".to_owned()];
+            let judged = (Outcome::Stuck { pending }, violated);
+            // Nobody listens when the run came to its end in this moment.
+            let hits = Hits::default(); // They are that thread's, which does not return.
+            let _ = answer.send(verdict(seed, judged, schedule, &recorder, hits, None));
+        })
+    };
     let streams = |site: Site| -> Draw {
         let mut stream = Streams::new(seed).stream(&format!("buggify/{}", site.name()));
         Box::new(move |bound| stream.below(bound))
@@ -112,55 +195,85 @@ fn on_this_thread(scenario: &Scenario, seed: u64, schedule: Vec<Fault>) -> Verdi
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
     let hits = seawall_probe::end();
     drop(watchdog);
-    let mut checkpoints = None;
-    let (result, violated, virtual_time) = match ended {
+    let (judged, facts) = match ended {
         Ok(Ok(facts)) => {
-            let (result, violated) = judge(scenario, &facts.histories, &recorder.trace());
-            checkpoints = facts.checkpoints;
-            (result, violated, facts.virtual_time)
+            let unjudged = recorder.with_evidence(|it| it.unjudged());
+            let violations = violations(scenario, &**subject, &facts.histories, &unjudged);
+            (judge(violations, &facts.histories, &recorder.trace()), Some(facts))
         }
         Ok(Err(stuck)) => {
             let mut pending = vec![stuck.to_string()];
             pending.extend(liveness::pending(&recorder.trace()));
             let violated = vec!["recovers".to_owned()];
-            (Outcome::Stuck { pending: pending.join("\n  ") }, violated, stuck.now)
+            ((Outcome::Stuck { pending: pending.join("\n  ") }, violated), None)
         }
         Err(_) => {
             let cause = LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into());
             let property = NO_PANIC.to_owned();
             let message = format!("{property}: {cause}");
             let violated = vec![property.clone()];
-            (Outcome::Violated { property, message }, violated, Duration::ZERO)
+            ((Outcome::Violated { property, message }, violated), None)
         }
     };
-    let trace = recorder.trace();
+    // The caller may have been told that this run hangs, and gone on.
+    let _ = answer.send(verdict(seed, judged, schedule, &recorder, hits, facts));
+}
+
+fn verdict(
+    seed: u64,
+    (result, violated): (Outcome, Vec<String>),
+    schedule: Vec<Fault>,
+    recorder: &Recorder,
+    hits: Hits,
+    facts: Option<Facts>,
+) -> Verdict {
+    let (trace, begun, unjudged) = recorder.try_look();
     let counts = count(&trace);
-    let happened = recorder.happened();
-    let begun = recorder.begun();
-    let faults = begun.iter().map(|(index, phase)| (schedule[*index].verb.name(), *phase));
-    let coverage = Coverage::of(hits, faults);
+    let faults = schedule.iter().zip(&begun);
+    let faults = faults.filter_map(|(fault, entry)| Some(((*entry)?, fault.verb.name())));
+    let coverage = Coverage::of(hits, &trace, faults);
+    let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
+    let mut messages = Vec::new();
+    let (strikes, virtual_time, checkpoints, committed) = match facts {
+        Some(mut facts) => {
+            let committed = facts.histories.pop().map(|it| it.committed_output);
+            let committed = committed.unwrap_or_default();
+            messages = facts.messages;
+            (facts.strikes, facts.virtual_time, facts.checkpoints, committed)
+        }
+        None => (BTreeMap::new(), last, None, Vec::new()),
+    };
+    let happened = begun.iter().map(Option::is_some).collect();
     Verdict {
         seed,
         result,
         violated,
+        unjudged,
         schedule,
         happened,
+        begun,
         trace,
         counts,
         coverage,
+        strikes,
+        messages,
         virtual_time,
         checkpoints,
+        committed,
     }
 }
 
 /// The engine's assertions hold.
 pub const NO_PANIC: &str = "no-panic";
+/// What the job's author says of its output holds.
+pub const INVARIANT: &str = "invariant";
 
 /// What a run needs besides its world.
 struct Stage {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     schedule: Vec<Fault>,
+    heal_at: Option<Duration>,
     recorder: Recorder,
     plant: Option<Plant>,
 }
@@ -170,6 +283,8 @@ struct Facts {
     /// One for each run of the job.
     histories: Vec<History>,
     checkpoints: Option<Remembered>,
+    strikes: BTreeMap<&'static str, u64>,
+    messages: Vec<Message>,
     virtual_time: Duration,
 }
 
@@ -178,14 +293,14 @@ type Ended = Arc<Mutex<Option<JobOutcome>>>;
 
 impl Stage {
     async fn play(self, world: World) -> Facts {
-        self.prepared.place(&world.disk());
+        workload::place(self.subject.files(), &world.disk());
         let mut nodes = vec![Node::Coordinator];
         nodes.extend((1..=self.scenario.cluster.workers).map(Node::Worker));
         let injector = Injector::new(&world, &self.recorder, self.schedule.clone(), nodes.clone());
         let ended = Ended::default();
         let process = Process {
             scenario: Arc::clone(&self.scenario),
-            prepared: Arc::clone(&self.prepared),
+            subject: Arc::clone(&self.subject),
             injector: injector.clone(),
             world: world.clone(),
             plant: self.plant,
@@ -248,6 +363,8 @@ impl Stage {
         Facts {
             histories,
             checkpoints: evidence::remembered(&world.disk(), root),
+            strikes: world.stats().struck,
+            messages: world.messages(),
             virtual_time: world.now(),
         }
     }
@@ -261,8 +378,11 @@ impl Stage {
         healed_at: &mut Option<Duration>,
     ) {
         let is_over = || lock(ended).is_some();
-        while !is_over() && world.now() < self.scenario.until {
-            world.sleep(LOOK_EVERY).await;
+        let until = self.heal_at.unwrap_or(self.scenario.until);
+        while !is_over() && world.now() < until {
+            // Only a moment that was asked for is met exactly; a scenario's is seen at the next look.
+            let left = self.heal_at.map_or(LOOK_EVERY, |at| at.saturating_sub(world.now()));
+            world.sleep(LOOK_EVERY.min(left)).await;
         }
         if is_over() {
             return;
@@ -323,10 +443,17 @@ impl Stage {
             (What::Event(event), Some(node)) => {
                 Some(Recorded { at: entry.at, node: node.to_string(), event: event.clone() })
             }
-            (What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_), _) => None,
+            (
+                What::Event(_)
+                | What::Fault(_)
+                | What::Healed(_)
+                | What::Ended(_)
+                | What::Struck(_),
+                _,
+            ) => None,
         });
         let disk = world.disk();
-        let mut expected_output = self.prepared.expected_output();
+        let mut expected_output = self.subject.output();
         let ending = match outcome {
             Some(JobOutcome::Result(JobResult::Finished)) => Ending::Finished,
             Some(JobOutcome::Result(JobResult::Cancelled)) => Ending::Cancelled,
@@ -349,17 +476,21 @@ impl Stage {
             Ending::Cancelled => evidence::leftover_files(&disk, &[STORAGE, STORAGE_THEN]),
             Ending::Failed(_) | Ending::TimeUp => Vec::new(),
         };
-        let (checkpoints, visible_early) = self.recorder.with_evidence(|it| {
+        let (checkpoints, visible_early, taken_back) = self.recorder.with_evidence(|it| {
             it.look_at_checkpoints(&disk);
             it.look_at_savepoints(&disk);
-            (it.checkpoints(), it.visible_early())
+            (it.checkpoints(), it.visible_early(), it.taken_back(world.now(), &disk))
         });
+        if expected_output.is_none() {
+            self.recorder.with_evidence(Evidence::leave_output_unjudged);
+        }
         History {
             events: events.collect(),
-            expected_output,
+            expected_output: expected_output.unwrap_or_default(),
             committed_output: evidence::committed_output(&disk),
-            sequences: evidence::sequences(&disk, &self.prepared),
+            sequences: evidence::sequences(&disk, &*self.subject),
             visible_early,
+            taken_back,
             checkpoints,
             leftover_files,
             limits: self.limits(),
@@ -369,7 +500,7 @@ impl Stage {
         }
     }
 
-    fn output_before(&self, checkpoint: CheckpointId) -> Vec<Vec<u8>> {
+    fn output_before(&self, checkpoint: CheckpointId) -> Option<Vec<Vec<u8>>> {
         self.recorder.with_evidence(|it| it.output_before(checkpoint))
     }
 }
@@ -396,7 +527,7 @@ struct Run {
 #[derive(Clone)]
 struct Process {
     scenario: Arc<Scenario>,
-    prepared: Arc<Prepared>,
+    subject: Arc<dyn Subject>,
     injector: Injector,
     world: World,
     plant: Option<Plant>,
@@ -436,8 +567,8 @@ impl Process {
         let Run { root, restore } = lock(&self.run).clone();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), root),
-            id: self.prepared.id,
+            storage: self.storage(Node::Coordinator, &env, root),
+            id: self.subject.id(),
             job: self.job(),
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
@@ -445,8 +576,8 @@ impl Process {
             control: self.injector.control(),
             restore,
             open: {
-                let disk = Arc::clone(&env.disk);
-                Arc::new(move |place| Ok(Storage::on_disk(Arc::clone(&disk), place)))
+                let (process, env) = (self.clone(), env.clone());
+                Arc::new(move |place| Ok(process.storage(Node::Coordinator, &env, place)))
             },
         };
         coordinator::run(env, config).await
@@ -458,7 +589,7 @@ impl Process {
             slots: self.scenario.cluster.slots_per_worker,
             coordinator: Node::Coordinator.to_string(),
             job: self.job(),
-            storage: Storage::on_disk(Arc::clone(&env.disk), lock(&self.run).root),
+            storage: self.storage(Node::Worker(number), &env, lock(&self.run).root),
             mode: self.scenario.checkpoint.mode,
             state: self.scenario.state,
             scratch: SCRATCH.into(),
@@ -470,16 +601,28 @@ impl Process {
         worker::run(env, config).await
     }
 
+    /// The checkpoint storage at `root` as `node` reaches it.
+    fn storage(&self, node: Node, env: &Env, root: impl AsRef<Path>) -> Storage {
+        let root = root.as_ref();
+        let reached = |store| self.world.service(&node.to_string(), root, store);
+        Storage::on_disk(Arc::clone(&env.disk), root).through(reached)
+    }
+
     fn job(&self) -> Arc<seawall_stream::Job> {
-        match self.plant {
-            Some(plant) => Arc::new(plant.plant_in_job(&self.prepared.job)),
-            None => Arc::clone(&self.prepared.job),
-        }
+        self.injector.tapped(match self.plant {
+            Some(plant) => Arc::new(plant.plant_in_job(self.subject.job())),
+            None => Arc::clone(self.subject.job()),
+        })
     }
 }
 
-/// The verdict over the runs of a job, and every property that does not hold.
-fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome, Vec<String>) {
+/// Every property that was judged and does not hold.
+fn violations(
+    scenario: &Scenario,
+    subject: &dyn Subject,
+    histories: &[History],
+    unjudged: &BTreeSet<&'static str>,
+) -> Vec<Violation> {
     let is_promised = |property: &str| match scenario.checkpoint.mode {
         CheckpointMode::ExactlyOnce => true,
         CheckpointMode::AtLeastOnce => !is_exactly_once(property),
@@ -490,17 +633,47 @@ fn judge(scenario: &Scenario, histories: &[History], trace: &Trace) -> (Outcome,
         }
         Claim::Violates { .. } => true,
     };
-    let violations: Vec<_> = histories
+    let of_the_engine = histories
         .iter()
         .flat_map(seawall_spec::judge)
         .filter(|it| is_promised(it.property) && is_expected(it.property))
-        .collect();
+        .filter(|it| !unjudged.contains(it.property));
+    let of_the_job = histories
+        .iter()
+        .filter(|it| matches!(it.ending, Ending::Finished | Ending::Drained))
+        .filter_map(|it| broken_invariant(subject, &it.committed_output));
+    of_the_engine.chain(of_the_job).collect()
+}
+
+/// What the job's author says of its output, if it does not hold. An assertion is a way to say it.
+fn broken_invariant(subject: &dyn Subject, committed: &[CommittedFile]) -> Option<Violation> {
+    let judged = catch_unwind(AssertUnwindSafe(|| subject.invariant(committed)));
+    let message = match judged {
+        Ok(judged) => judged.err()?,
+        Err(_) => LAST_PANIC.take().unwrap_or_else(|| "a panic without a message".into()),
+    };
+    let details = Vec::new();
+    Some(Violation {
+        property: INVARIANT,
+        rule: "the job's own",
+        message,
+        details,
+        subjects: Vec::new(),
+    })
+}
+
+/// The verdict over the runs of a job, and every property that does not hold.
+fn judge(
+    violations: Vec<Violation>,
+    histories: &[History],
+    trace: &Trace,
+) -> (Outcome, Vec<String>) {
     let mut violated: Vec<String> = violations.iter().map(|it| it.property.to_owned()).collect();
     let is_stuck = histories.last().is_some_and(|it| it.ending == Ending::TimeUp);
     if is_stuck && !violated.iter().any(|it| it == "recovers") {
         violated.push("recovers".to_owned());
     }
-    let worst = violations.iter().find(|it| it.property != "recovers" || !is_stuck);
+    let worst = violations.into_iter().find(|it| it.property != "recovers" || !is_stuck);
     let result = match worst {
         Some(violation) => Outcome::Violated {
             property: violation.property.to_owned(),
@@ -532,7 +705,7 @@ fn count(trace: &Trace) -> Counts {
             What::Fault(_) => counts.faults += 1,
             What::Event(Event::CheckpointCompleted { .. }) => counts.checkpoints += 1,
             What::Event(Event::AttemptStarted { .. }) => attempts += 1,
-            What::Event(_) | What::Healed(_) | What::Ended(_) => {}
+            What::Event(_) | What::Healed(_) | What::Ended(_) | What::Struck(_) => {}
         }
     }
     counts.recoveries = attempts.saturating_sub(1);

@@ -38,6 +38,32 @@ pub enum What {
     Healed(String),
     /// A process ended with an error; a supervisor starts it again.
     Ended(String),
+    /// A fault that lay in wait struck, or was kept from striking.
+    Struck(String),
+}
+
+impl What {
+    /// The second word of its line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Event(event) => event.name(),
+            Self::Fault(_) => "FAULT",
+            Self::Healed(_) => "HEALED",
+            Self::Ended(_) => "ENDED",
+            Self::Struck(_) => "STRUCK",
+        }
+    }
+}
+
+/// One line of the recovery trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// The last entry that the line stands for.
+    pub entry: &'a Entry,
+    /// Its number in the trace.
+    pub index: usize,
+    /// What follows the name.
+    pub details: String,
 }
 
 /// Names of chains, by operator number.
@@ -84,54 +110,78 @@ impl Trace {
     /// The recovery trace: what changed the course of the run. Checkpoints that follow each other without
     /// anything in between share a line.
     pub fn recovery(&self) -> String {
+        let lines = self.steps().into_iter();
+        lines.map(|it| Self::line_of(it.entry, &it.details) + "\n").collect()
+    }
+
+    /// The lines of the recovery trace.
+    pub fn steps(&self) -> Vec<Step<'_>> {
         let completed = self.completed();
-        let shown = self.entries.iter().filter(|entry| match &entry.what {
-            What::Event(event) => !is_routine(event, &completed),
-            What::Fault(_) | What::Healed(_) | What::Ended(_) => true,
-        });
-        let mut lines: Vec<(String, Option<(CheckpointId, CheckpointId)>)> = Vec::new();
-        for entry in shown {
+        let mut steps: Vec<Step<'_>> = Vec::new();
+        let mut first = None;
+        for (index, entry) in self.entries.iter().enumerate() {
+            if matches!(&entry.what, What::Event(event) if is_routine(event, &completed)) {
+                continue;
+            }
+            let mut step = Step { entry, index, details: self.details(entry) };
             let What::Event(Event::CheckpointCompleted { checkpoint }) = entry.what else {
-                lines.push((self.line(entry), None));
+                first = None;
+                steps.push(step);
                 continue;
             };
-            let Some((_, Some((first, _)))) = lines.last() else {
-                lines.push((self.line(entry), Some((checkpoint, checkpoint))));
-                continue;
-            };
-            let first = *first;
-            let details = format!("checkpoints {first} to {checkpoint}");
-            let line = Self::line_of(entry, "checkpoint-completed", &details);
-            *lines.last_mut().expect("just looked at") = (line, Some((first, checkpoint)));
+            if let Some(first) = first {
+                step.details = format!("checkpoints {first} to {checkpoint}");
+                steps.pop();
+            }
+            first = first.or(Some(checkpoint));
+            steps.push(step);
         }
-        lines.into_iter().map(|(line, _)| line + "\n").collect()
+        steps
     }
 
     fn completed(&self) -> BTreeSet<CheckpointId> {
         let completed = self.entries.iter().filter_map(|entry| match entry.what {
             What::Event(Event::CheckpointCompleted { checkpoint }) => Some(checkpoint),
-            What::Event(_) | What::Fault(_) | What::Healed(_) | What::Ended(_) => None,
+            What::Event(_)
+            | What::Fault(_)
+            | What::Healed(_)
+            | What::Ended(_)
+            | What::Struck(_) => None,
         });
         completed.collect()
     }
 
     /// One entry as a line of a trace.
     pub fn line(&self, entry: &Entry) -> String {
+        Self::line_of(entry, &self.details(entry))
+    }
+
+    /// What follows the name in the entry's line.
+    pub fn details(&self, entry: &Entry) -> String {
         match &entry.what {
-            What::Event(event) => Self::line_of(entry, event.name(), &details(event, &self.chains)),
-            What::Fault(what) => Self::line_of(entry, "FAULT", what),
-            What::Healed(what) => Self::line_of(entry, "HEALED", what),
-            What::Ended(what) => Self::line_of(entry, "ENDED", what),
+            What::Event(event) => details(event, &self.chains),
+            What::Fault(what) | What::Healed(what) | What::Ended(what) | What::Struck(what) => {
+                what.clone()
+            }
         }
     }
 
-    fn line_of(entry: &Entry, name: &str, details: &str) -> String {
-        let micros = entry.at.as_micros();
-        let time = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-        let node = entry.node.map_or_else(|| "world".to_owned(), |it| it.to_string());
+    fn line_of(entry: &Entry, details: &str) -> String {
+        let (time, node, name) = (show_time(entry.at), show_node(entry.node), entry.what.name());
         let line = format!("{time:>11}  {node:<11}  {name:<23}  {details}");
         line.trim_end().to_owned()
     }
+}
+
+/// Seconds of virtual time, as a line begins.
+pub fn show_time(at: Duration) -> String {
+    let micros = at.as_micros();
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// Where something happened, as a line names it.
+pub fn show_node(node: Option<Node>) -> String {
+    node.map_or_else(|| "world".to_owned(), |it| it.to_string())
 }
 
 fn update(state: &mut Xxh3, entry: &Entry) {

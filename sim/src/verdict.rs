@@ -1,12 +1,15 @@
 //! What came of a run, and the exit code that says so.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use seawall_runtime::storage::history::History;
+use seawall_spec::CommittedFile;
 
 use crate::coverage::Coverage;
-use crate::scenario::Fault;
+use crate::fault::Fault;
 use crate::trace::Trace;
+use crate::world::Message;
 
 /// What came of one run of one scenario with one seed.
 #[derive(Debug, Clone)]
@@ -17,20 +20,30 @@ pub struct Verdict {
     pub result: Result,
     /// Every property that did not hold, by name; the first is in `result`.
     pub violated: Vec<String>,
+    /// Properties that were not judged, because the job's author said nothing to judge them by.
+    pub unjudged: BTreeSet<&'static str>,
     /// What the world was going to do.
     pub schedule: Vec<Fault>,
     /// Which faults of the scenario happened.
     pub happened: Vec<bool>,
+    /// The entry of the trace with which each fault of the schedule began, if it did.
+    pub begun: Vec<Option<usize>>,
     /// What happened.
     pub trace: Trace,
     /// How often.
     pub counts: Counts,
     /// What it reached.
     pub coverage: Coverage,
+    /// How often faults changed something, by the names of the world.
+    pub strikes: BTreeMap<&'static str, u64>,
+    /// Every frame that was sent, where that was asked for.
+    pub messages: Vec<Message>,
     /// How much virtual time passed.
     pub virtual_time: Duration,
     /// The figures of its checkpoints, as the coordinators left them on the disk.
     pub checkpoints: Option<History>,
+    /// What stood in the output at the end.
+    pub committed: Vec<CommittedFile>,
 }
 
 impl Verdict {

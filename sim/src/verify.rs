@@ -7,20 +7,18 @@
 //!                    └─ models: exhausted or bounded, with the counts that are expected
 //! ```
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use seawall_models::{Size, check as model};
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use crate::report::{Progress, Row, Summary, seed_directory};
+use crate::report::{Row, seed_directory};
 use crate::run;
-use crate::scenario::{Claim, FileError, Scenario};
+use crate::scenario::{FileError, Scenario};
 use crate::seed_file::{Expected, SeedFile};
-use crate::sweep::{self, Hunt, SeedResult};
-use crate::verdict::{Counts, Result as Outcome, USAGE, Verdict};
+use crate::swarm::Profile;
+use crate::sweep;
+use crate::verdict::{Counts, Result as Outcome, Verdict};
 
 /// What a path names.
 #[derive(Debug, Clone)]
@@ -29,15 +27,21 @@ pub enum Loaded {
     Scenario(Box<Scenario>),
     /// A seed file.
     Seed(PathBuf, Box<SeedFile>),
+    /// A scenario for each seed.
+    Swarm(Profile),
 }
 
-/// The scenario and seed files below `paths`, ascending.
+/// The scenario and seed files below `paths`, ascending, and the names of swarms.
 ///
 /// # Errors
 /// A path that does not exist, as a message with the nearest that does.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
+        if profile(path).is_some() {
+            found.push(path.clone());
+            continue;
+        }
         let path = existing(path)?;
         if path.is_dir() {
             walk(&path, &mut found)?;
@@ -48,6 +52,11 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The swarm that a path names, unless a file has that name.
+pub fn profile(path: &Path) -> Option<Profile> {
+    Profile::from_name(path.to_str()?).filter(|_| !path.exists())
 }
 
 /// The directory of all scenarios: that of the current directory, or that of this source tree.
@@ -103,6 +112,10 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Vec<FileError>> {
     let (mut loaded, mut errors) = (Vec::new(), Vec::new());
     for path in paths {
+        if let Some(profile) = profile(path) {
+            loaded.push(Loaded::Swarm(profile));
+            continue;
+        }
         let is_seed = path.to_string_lossy().ends_with(".seed.toml");
         let one = if is_seed {
             SeedFile::load(path).map(|it| Loaded::Seed(path.clone(), Box::new(it)))
@@ -117,123 +130,13 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Vec<FileError>> {
     if errors.is_empty() { Ok(loaded) } else { Err(errors) }
 }
 
-/// One piece of work that a core takes at a time.
-enum Unit<'a> {
-    Seed(usize, &'a Scenario, u64),
-    Twice(usize, &'a Scenario, u64),
-    Hunt(usize, &'a Scenario, &'a [u64]),
-    Replay(usize, &'a SeedFile),
-}
-
-enum Done {
-    Seed(usize, SeedResult),
-    Twice(usize, Duration, Option<Box<Verdict>>),
-    Hunt(usize, Duration, Box<Hunt>),
-    Replay(usize, Duration, Box<Verdict>),
-}
-
-impl Done {
-    fn index(&self) -> usize {
-        match self {
-            Self::Seed(index, _)
-            | Self::Twice(index, _, _)
-            | Self::Hunt(index, _, _)
-            | Self::Replay(index, _, _) => *index,
-        }
-    }
-}
-
-/// Runs everything that is loaded: each scenario over `seeds`, or its own seeds when `None`. A seed file
-/// keeps its own.
-pub fn sweep_all(loaded: &[Loaded], seeds: Option<&[u64]>, jobs: usize) -> Summary {
-    let start = Instant::now();
-    let mut units = Vec::new();
-    for (index, one) in loaded.iter().enumerate() {
-        match one {
-            Loaded::Seed(_, file) => units.push(Unit::Replay(index, file)),
-            Loaded::Scenario(scenario) => match &scenario.claim {
-                Claim::Violates { .. } => {
-                    units.push(Unit::Hunt(index, scenario, seeds.unwrap_or(&scenario.seeds)));
-                }
-                Claim::Expect(_) => {
-                    let seeds = seeds.unwrap_or(&scenario.seeds);
-                    let seeds = seeds.iter().copied();
-                    units.extend(seeds.clone().map(|it| Unit::Seed(index, scenario, it)));
-                    units.extend(seeds.take(1).map(|it| Unit::Twice(index, scenario, it)));
-                }
-            },
-        }
-    }
-    let progress = Progress::new(units.len());
-    let left: Vec<_> = loaded
-        .iter()
-        .enumerate()
-        .map(|(index, _)| {
-            let count = units.iter().filter(|it| it.index() == index).count();
-            std::sync::atomic::AtomicUsize::new(count)
-        })
-        .collect();
-    let done = sweep::in_parallel(&units, jobs, |unit| {
-        let done = unit.run();
-        let name = loaded[unit.index()].name();
-        progress.advance(&name);
-        let before = left[unit.index()].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        if before == 1 {
-            progress.finished(&format!("{name}: done"));
-        }
-        done
-    });
-    progress.clear();
-    let mut by_index: BTreeMap<usize, Vec<Done>> = BTreeMap::new();
-    for one in done {
-        by_index.entry(one.index()).or_default().push(one);
-    }
-    let rows = loaded
-        .iter()
-        .enumerate()
-        .map(|(index, one)| row(one, by_index.remove(&index).unwrap_or_default()))
-        .collect();
-    Summary::new(rows, start.elapsed())
-}
-
-impl Unit<'_> {
-    fn index(&self) -> usize {
-        match self {
-            Self::Seed(index, _, _)
-            | Self::Twice(index, _, _)
-            | Self::Hunt(index, _, _)
-            | Self::Replay(index, _) => *index,
-        }
-    }
-
-    fn run(&self) -> Done {
-        let start = Instant::now();
-        match self {
-            Self::Seed(index, scenario, seed) => {
-                Done::Seed(*index, sweep::one_seed(scenario, *seed))
-            }
-            Self::Twice(index, scenario, seed) => {
-                let differs = sweep::twice(scenario, *seed).map(Box::new);
-                Done::Twice(*index, start.elapsed(), differs)
-            }
-            Self::Hunt(index, scenario, seeds) => {
-                let hunt = Box::new(sweep::hunt(scenario, seeds));
-                Done::Hunt(*index, start.elapsed(), hunt)
-            }
-            Self::Replay(index, file) => {
-                let verdict = run::run_with(&file.scenario, file.seed, file.schedule.clone());
-                Done::Replay(*index, start.elapsed(), Box::new(verdict))
-            }
-        }
-    }
-}
-
 impl Loaded {
     /// How tables call it.
     pub fn name(&self) -> String {
         match self {
             Self::Scenario(scenario) => scenario.name.clone(),
             Self::Seed(path, _) => format!("{}.seed", crate::scenario::name_of(path)),
+            Self::Swarm(profile) => profile.name().to_owned(),
         }
     }
 }
@@ -248,7 +151,7 @@ pub fn replay(file: &SeedFile) -> (Verdict, Result<(), (u8, String)>) {
                 Some(entry) => verdict.trace.line(entry),
                 None => "the trace ends there".to_owned(),
             };
-            let recorded = file.marks.len();
+            let recorded = file.footprint.as_ref().map_or(0, |it| it.marks.len());
             Err((
                 Outcome::NotDeterministic { message: String::new() }.exit_code(),
                 format!(
@@ -258,114 +161,14 @@ pub fn replay(file: &SeedFile) -> (Verdict, Result<(), (u8, String)>) {
                 ),
             ))
         }
-        None if found != file.expected => Err((
-            1,
-            format!("the same run was `{}` and is `{}`", file.expected.result, found.result),
-        )),
+        None if found != file.expected => {
+            let run = if file.footprint.is_some() { "the same run" } else { "it" };
+            let message = format!("{run} was `{}` and is `{}`", file.expected, found);
+            Err((1, message))
+        }
         None => Ok(()),
     };
     (verdict, outcome)
-}
-
-fn row(loaded: &Loaded, done: Vec<Done>) -> Row {
-    let name = loaded.name();
-    let (mut seeds, mut counts, mut time) = (0, Counts::default(), Duration::ZERO);
-    let mut failures: Vec<Box<Verdict>> = Vec::new();
-    let mut happened: Vec<bool> = Vec::new();
-    let mut digests: Vec<u8> = Vec::new();
-    let mut replayed = None;
-    let mut hunted = None;
-    for one in done {
-        match one {
-            Done::Seed(_, result) => {
-                seeds += 1;
-                counts += result.counts;
-                time += result.wall_time;
-                digests.extend(result.digest.to_le_bytes());
-                happened.resize(result.happened.len(), false);
-                happened.iter_mut().zip(&result.happened).for_each(|(any, it)| *any |= it);
-                failures.extend(result.failure);
-            }
-            Done::Twice(_, duration, differs) => {
-                time += duration;
-                failures.extend(differs);
-            }
-            Done::Hunt(_, duration, hunt) => {
-                time += duration;
-                seeds += hunt.seeds;
-                counts += hunt.counts;
-                hunted = Some(hunt);
-            }
-            Done::Replay(_, duration, verdict) => {
-                time += duration;
-                seeds += 1;
-                counts += verdict.counts;
-                replayed = Some(verdict);
-            }
-        }
-    }
-    let mut row = Row::new(&name, seeds, counts, time);
-    row.digest = (!digests.is_empty()).then(|| format!("{:016x}", xxh3_64(&digests)));
-    match loaded {
-        Loaded::Seed(_, file) => regression(row, file, &replayed.expect("it was replayed")),
-        Loaded::Scenario(scenario) => match (&scenario.claim, hunted) {
-            (Claim::Violates { property, .. }, Some(hunt)) => hunted_row(row, property, *hunt),
-            (Claim::Violates { .. } | Claim::Expect(_), _) => {
-                claimed(row, scenario, &failures, &happened)
-            }
-        },
-    }
-}
-
-/// A regression keeps its verdict. Its trace may move when the engine changes, which is told.
-fn regression(row: Row, file: &SeedFile, verdict: &Verdict) -> Row {
-    let found = Expected::of(&verdict.result);
-    if found != file.expected {
-        let message = format!("was `{}`: {}", file.expected.result, verdict.result.explain());
-        let code = verdict.result.exit_code().max(1);
-        return row.failed(&format!("is `{}` now", found.result), code, message);
-    }
-    let result = match file.diverges_at(&verdict.trace) {
-        None => format!("replays: {}", found.result),
-        Some(event) => format!("{}, moved at event {event}", found.result),
-    };
-    row.good(result)
-}
-
-fn hunted_row(row: Row, property: &str, hunt: Hunt) -> Row {
-    if let Some(caught) = hunt.caught {
-        return row.good(format!("caught by {property} at seed {}", caught.seed));
-    }
-    let other = hunt.other.unwrap_or_else(|| "every property held".to_owned());
-    row.failed("not caught", 1, format!("no seed violates {property}; {other}"))
-}
-
-fn claimed(row: Row, scenario: &Scenario, failures: &[Box<Verdict>], happened: &[bool]) -> Row {
-    let Some(first) = failures.iter().min_by_key(|it| (it.result.exit_code(), it.seed)) else {
-        let Some(never) = happened.iter().position(|it| !it) else { return row };
-        let message = format!(
-            "fault {} never happened in {} seeds\n\
-             hint: let it come earlier, wait for an event that occurs, or remove it",
-            never + 1,
-            row.seeds
-        );
-        return row.failed("a fault never happened", USAGE, message);
-    };
-    let mut lines = vec![format!("seed {}: {}", first.seed, first.result.explain())];
-    if failures.len() > 1 {
-        lines.push(format!("{} of {} seeds fail", failures.len(), row.seeds));
-    }
-    lines.push(match keep(scenario, first) {
-        Ok(path) => format!("replay: cargo sim replay {}", path.display()),
-        Err(error) => error,
-    });
-    let result = match &first.result {
-        Outcome::Violated { property, .. } => format!("violated: {property}"),
-        Outcome::Holds | Outcome::Stuck { .. } | Outcome::NotDeterministic { .. } => {
-            first.result.name().to_owned()
-        }
-    };
-    row.failed(&result, first.result.exit_code(), lines.join("\n"))
 }
 
 /// Writes the seed file of a run.

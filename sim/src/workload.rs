@@ -9,12 +9,17 @@ use flate2::write::GzEncoder;
 use seawall_jobs::reference::{self, InputFile};
 use seawall_jobs::{JobSpec, Options};
 use seawall_protocol::JobId;
+use seawall_runtime::connectors::file_source::FileSplit;
+use seawall_runtime::connectors::generator::GeneratorSplit;
+use seawall_runtime::storage::Snapshot;
 use seawall_stream::Job;
+use seawall_stream::state::EncodedGroup;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scenario::Workload;
+use crate::scenario::{Scenario, Workload};
+use crate::subject::{self, Compared, Subject};
 use crate::trace::Chains;
-use crate::world::{InspectableDisk, Stream};
+use crate::world::{InspectableDisk, Stream, Streams};
 
 /// Where checkpoints are.
 pub const STORAGE: &str = "/checkpoints";
@@ -44,6 +49,9 @@ pub struct Prepared {
 
 /// The built-in job of a workload as the scenario's validation sees it: its chains, without input.
 pub fn graph(workload: &Workload) -> Option<Job> {
+    if workload.is_own {
+        return None;
+    }
     let spec = seawall_jobs::find(&workload.job).ok()?;
     let options = Options::parse(spec, &pairs(spec, workload, 0)).ok()?;
     Some((spec.build)(&options, workload.parallelism))
@@ -87,11 +95,17 @@ fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
 }
 
 impl Prepared {
+    /// As a run of this scenario with this seed draws it.
+    pub fn of(scenario: &Scenario, seed: u64) -> Self {
+        Self::new(&scenario.workload, &mut Streams::new(seed).stream("workload"))
+    }
+
     /// Draws the input of `workload`.
     ///
     /// # Panics
-    /// When the scenario was not validated.
+    /// When the scenario was not validated, and when its job is of another crate.
     pub fn new(workload: &Workload, stream: &mut Stream) -> Self {
+        assert!(!workload.is_own, "{} is run by a storm alone", workload.job);
         let spec = seawall_jobs::find(&workload.job).expect("validated");
         // Small, so that a person can repeat it with `seawall run`.
         let generator = stream.below(1_000_000);
@@ -104,26 +118,63 @@ impl Prepared {
         let id = JobId(xxh3_64(identity.as_bytes()));
         Self { spec, options, job, id, files }
     }
+}
 
-    /// Puts the input files onto the disk.
-    pub fn place(&self, disk: &InspectableDisk) {
-        for file in &self.files {
-            let is_gzip = file.path.extension().is_some_and(|it| it == "gz");
-            let bytes = if is_gzip { compressed(&file.bytes) } else { file.bytes.clone() };
-            disk.place(&file.path, bytes);
+impl Subject for Prepared {
+    fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    fn id(&self) -> JobId {
+        self.id
+    }
+
+    fn files(&self) -> &[InputFile] {
+        &self.files
+    }
+
+    fn position(&self, split: &[u8]) -> Option<u64> {
+        if let Ok((split, [])) = postcard::take_from_bytes::<FileSplit>(split) {
+            return Some(split.position);
         }
+        postcard::from_bytes::<GeneratorSplit>(split).ok().map(|it| it.next)
     }
 
-    /// The lines that a run without faults commits, with their directory in front of those that are not
-    /// in the output directory itself.
-    pub fn expected_output(&self) -> Vec<Vec<u8>> {
-        lines_of(&reference::output(self.spec.name, &self.options, &self.files))
+    fn output(&self) -> Option<Vec<Vec<u8>>> {
+        Some(lines_of(&reference::output(self.spec.name, &self.options, &self.files)))
     }
 
-    /// The same, when the input counts as ended at the positions of these splits.
-    pub fn expected_output_before(&self, splits: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    fn output_before(&self, splits: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
         let (job, options) = (self.spec.name, &self.options);
-        lines_of(&reference::output_before(job, options, &self.files, splits))
+        Some(lines_of(&reference::output_before(job, options, &self.files, splits)))
+    }
+
+    fn state(&self, snapshots: &[Snapshot]) -> Result<Option<Compared>, String> {
+        let job = self.spec.name;
+        let groups: Vec<EncodedGroup> = snapshots.iter().flat_map(subject::groups).collect();
+        let mut found = reference::decode_state(job, &groups)?;
+        let in_flight = snapshots.iter().flat_map(|it| it.input.iter().chain(&it.output));
+        for section in in_flight {
+            for batch in &section.batches {
+                reference::fold_in_flight(job, &mut found, section.edge, batch)?;
+            }
+        }
+        let splits = subject::splits(snapshots);
+        let expected = reference::state(job, &self.options, &self.files, &splits);
+        Ok(Some(Compared { found, expected }))
+    }
+
+    fn place_in_sequence(&self, line: &str) -> Option<(String, u64)> {
+        reference::place_in_sequence(self.spec.name, self.job.parallelism, line)
+    }
+}
+
+/// Puts input files onto the disk.
+pub fn place(files: &[InputFile], disk: &InspectableDisk) {
+    for file in files {
+        let is_gzip = file.path.extension().is_some_and(|it| it == "gz");
+        let bytes = if is_gzip { compressed(&file.bytes) } else { file.bytes.clone() };
+        disk.place(&file.path, bytes);
     }
 }
 
@@ -150,8 +201,8 @@ fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
     for record in 0..workload.records {
         let file = usize::try_from(record % count).expect("fewer files than that");
         let line = match workload.job.as_str() {
-            "access-log" => access_line(workload.keys, stream),
-            _ => word_line(workload.keys, stream),
+            "access-log" => access_line(workload, stream),
+            _ => word_line(workload, stream),
         };
         files[file].bytes.extend_from_slice(line.as_bytes());
         files[file].bytes.push(b'\n');
@@ -170,18 +221,28 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One to five words.
-fn word_line(keys: u64, stream: &mut Stream) -> String {
+fn word_line(workload: &Workload, stream: &mut Stream) -> String {
     let words = 1 + stream.below(5);
-    let words: Vec<String> = (0..words).map(|_| format!("word{}", stream.below(keys))).collect();
+    let words: Vec<String> = (0..words).map(|_| format!("word{}", key(workload, stream))).collect();
     words.join(" ")
 }
 
-/// Apache's combined format; one line in fifty is not in it.
-fn access_line(keys: u64, stream: &mut Stream) -> String {
-    if stream.one_in(50) {
+/// One of the keys, and the first of them as often as the workload is skewed.
+fn key(workload: &Workload, stream: &mut Stream) -> u64 {
+    let is_first = workload.skew.is_some_and(|share| stream.below(100) < u64::from(share));
+    if is_first { 0 } else { stream.below(workload.keys) }
+}
+
+/// Apache's combined format; unless told otherwise one line in fifty is not in it.
+fn access_line(workload: &Workload, stream: &mut Stream) -> String {
+    let is_malformed = match workload.malformed {
+        Some(share) => stream.below(100) < u64::from(share),
+        None => stream.one_in(50),
+    };
+    if is_malformed {
         return format!("-- MARK {} --", stream.below(1_000));
     }
-    let client = stream.below(keys);
+    let client = key(workload, stream);
     let status = [200, 200, 200, 304, 404, 500][usize::try_from(stream.below(6)).expect("small")];
     let bytes = if stream.one_in(10) { "-".to_owned() } else { stream.below(100_000).to_string() };
     format!(

@@ -77,6 +77,32 @@ fn a_run_that_violates_a_property_leaves_a_seed_file_that_replays() {
 }
 
 #[test]
+fn a_red_run_is_shrunk_explained_and_replayed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (code, output, _) = sim(scratch.path(), &["run", "planted/token-is-reused"]);
+    assert_eq!(code, 1, "{output}");
+    let file = "target/seeds/planted-token-is-reused-1.seed.toml";
+    let (code, output, progress) = sim(scratch.path(), &["shrink", file, "--for", "2min"]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("violated: one-leader"), "{output}");
+    assert!(output.contains("nothing simpler fails alike"), "{output}");
+    assert!(progress.contains(" runs: faults 1, "), "{progress}");
+    let small = "target/seeds/planted-token-is-reused-1.shrunk.seed.toml";
+    assert!(output.contains(&format!("replay: cargo sim replay {small}")), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["replay", small]);
+    assert_eq!(code, 1, "{output}");
+    assert!(output.contains("the same verdict: "), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["explain", small]);
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("Faults\n") && output.contains("How it came\n"), "{output}");
+    let (code, output, _) = sim(scratch.path(), &["explain", small, "--json"]);
+    assert_eq!(code, 0, "{output}");
+    let json: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(json["signature"], "violated: one-leader");
+    assert!(json["faults"][0]["need"]["needed"]["later_ms"].is_u64(), "{output}");
+}
+
+#[test]
 fn a_sweep_reports_for_people_and_machines() {
     let scratch = tempfile::tempdir().unwrap();
     let (code, output, _) = sim(
@@ -124,4 +150,29 @@ fn a_trace_that_is_not_there_cannot_be_compared() {
     let (code, _, error) = sim(scratch.path(), &["diff", "one.txt", "two.txt"]);
     assert_eq!(code, 2);
     assert!(error.starts_with("error: cannot read the trace one.txt: "), "{error}");
+}
+
+#[test]
+fn a_run_and_its_replay_leave_a_timeline_and_diagrams() {
+    let scratch = tempfile::tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
+    let scenario = "planted/last-record-is-read-again";
+    let (code, output, _) =
+        sim(scratch.path(), &["run", scenario, "--timeline", "run.html", "--diagram", "run.svg"]);
+    assert_eq!(code, 1, "{output}");
+    assert!(read("run.svg").starts_with("<svg"));
+    let file = "target/seeds/planted-last-record-is-read-again-1.seed.toml";
+    let (code, output, _) =
+        sim(scratch.path(), &["replay", file, "--timeline", "again.html", "--diagram", "run.mmd"]);
+    assert_eq!(code, 1, "{output}");
+    assert_eq!(read("run.html"), read("again.html"));
+    assert!(read("run.mmd").contains("sequenceDiagram"));
+}
+
+#[test]
+fn a_diagram_of_another_kind_is_refused() {
+    let arguments = ["run", "smoke/no-faults", "--diagram", "run.png"];
+    let (code, _, error) = sim(&repository(), &arguments);
+    assert_eq!(code, 2);
+    assert!(error.contains("expected a file that ends in .mmd or .svg"), "{error}");
 }

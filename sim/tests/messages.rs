@@ -2,6 +2,7 @@
 
 use seawall_sim::scenario::Scenario;
 use seawall_sim::seed_file::SeedFile;
+use seawall_sim::trace::Trace;
 
 const SOUND: &str = r#"about  = "A worker dies after it acked the barrier and before the checkpoint completed."
 expect = ["exactly-once-output", "recovers"]
@@ -106,8 +107,27 @@ messages! {
     several_problems_at_once: "crash", "[1, 42]\nuntil  = \"60s\"" => "[7, 7]\nuntil  = \"0s\"";
 }
 
-const SEED_FILE: &str =
-    include_str!("../../scenarios/regression/failover-after-the-end-of-input.seed.toml");
+/// Written in format 1, which stays readable.
+const SEED_FILE: &str = include_str!("fixtures/format-1.seed.toml");
+
+#[test]
+fn a_seed_file_of_the_first_format_is_read_and_written_in_the_newest() {
+    let file = SeedFile::parse("case.seed.toml", SEED_FILE).unwrap_or_else(|it| panic!("{it}"));
+    let text = file.to_text();
+    assert!(text.starts_with("format = 2\nprogram = \"seawall-sim "), "{text}");
+    assert_eq!(SeedFile::parse("case.seed.toml", &text), Ok(file));
+}
+
+#[test]
+fn a_seed_file_without_marks_is_judged_by_its_verdict_alone() {
+    let file = SeedFile::parse("case.seed.toml", SEED_FILE).unwrap_or_else(|it| panic!("{it}"));
+    let bare = SeedFile { footprint: None, ..file };
+    let text = bare.to_text();
+    assert!(!text.contains("marks"), "{text}");
+    let read = SeedFile::parse("case.seed.toml", &text).unwrap_or_else(|it| panic!("{it}"));
+    assert_eq!(read, bare);
+    assert_eq!(read.diverges_at(&Trace::default()), None);
+}
 
 /// What its reader is told about the sound seed file with the first line that begins with `from`
 /// replaced by `to`.
@@ -133,7 +153,9 @@ macro_rules! seed_messages {
 }
 
 seed_messages! {
-    a_seed_file_of_another_format: "format" => "format = 2";
+    a_seed_file_of_another_format: "format" => "format = 3\nprogram = \"seawall-sim 0.9.0\"";
+    a_seed_file_of_a_format_that_never_was: "format" => "format = 0";
+    a_seed_file_of_the_first_format_without_digest: "digest" => "";
     a_seed_file_with_a_digest_that_is_no_number: "digest" => "digest = \"none\"";
     a_seed_file_with_an_unknown_key: "seed" => "sede = 1";
     a_seed_file_with_a_scenario_that_is_wrong: "until" => "until = \"30\"";

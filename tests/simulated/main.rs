@@ -1,5 +1,6 @@
 //! Tests of the whole engine in the simulator. They link madsim; `tests/real` never does.
 
+mod bite;
 mod determinism;
 mod faults;
 mod figures;

@@ -9,6 +9,7 @@ pub mod buffered;
 pub mod keyed_count;
 pub mod ledger;
 pub mod options;
+pub mod origin;
 pub mod reference;
 pub mod word_count;
 

@@ -239,7 +239,7 @@ fn joined(state: State) -> Vec<String> {
 }
 
 /// Lines with the position at which each starts.
-fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
+pub(crate) fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut start = 0;
     while start < bytes.len() {
@@ -252,7 +252,11 @@ fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
     lines
 }
 
-fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
+/// The lines before the positions of these splits, in the order of the splits.
+///
+/// # Panics
+/// When a split is not one of a file source over these files.
+pub fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
     let mut before = Vec::new();
     for bytes in splits {
         let split: FileSplit = postcard::from_bytes(bytes).expect("a split of a file");
@@ -271,18 +275,29 @@ fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
 
 fn count_words(lines: impl Iterator<Item = String>) -> State {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for line in lines {
-        let mut word = String::new();
-        for character in line.chars().chain([' ']) {
-            if character.is_alphanumeric() {
-                word.push(character);
-            } else if !word.is_empty() {
-                *counts.entry(word.to_lowercase()).or_default() += 1;
-                word.clear();
-            }
-        }
+    for word in lines.flat_map(|line| words_of(&line)) {
+        *counts.entry(word).or_default() += 1;
     }
     counts.into_iter().map(|(word, count)| (word, count.to_string())).collect()
+}
+
+/// The words of a line, in lower case.
+pub(crate) fn words_of(line: &str) -> Vec<String> {
+    let (mut words, mut word) = (Vec::new(), String::new());
+    for character in line.chars().chain([' ']) {
+        if character.is_alphanumeric() {
+            word.push(character);
+        } else if !word.is_empty() {
+            words.push(word.to_lowercase());
+            word.clear();
+        }
+    }
+    words
+}
+
+/// The client of a line in combined format.
+pub(crate) fn client_of(line: &str) -> Option<String> {
+    fields(line).map(|(client, _, _)| client)
 }
 
 fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
@@ -294,7 +309,7 @@ fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap
 }
 
 /// The key of a generated record.
-fn key_of(options: &Options, index: u64) -> u64 {
+pub(crate) fn key_of(options: &Options, index: u64) -> u64 {
     let (keys, seed) = (options.number("keys"), options.number("seed"));
     // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
     let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

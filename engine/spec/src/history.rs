@@ -26,6 +26,8 @@ pub struct History {
     pub sequences: BTreeMap<String, Vec<u64>>,
     /// Output that was seen visible before its checkpoint was completed.
     pub visible_early: Vec<VisibleEarly>,
+    /// Output that was seen visible and later was gone or another.
+    pub taken_back: Vec<TakenBack>,
     /// Every completed checkpoint, read back when it completed and again after each deletion of another.
     pub checkpoints: Vec<CheckpointContents>,
     /// Files that belong to nothing, by path, after the run came to rest.
@@ -80,6 +82,19 @@ pub struct VisibleEarly {
     pub name: String,
     /// The checkpoint whose transaction it is; not completed at that time.
     pub checkpoint: CheckpointId,
+}
+
+/// Output that a reader could see, and later could not (K2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// When that was seen.
+    pub at: Duration,
+    /// Its path.
+    pub name: String,
+    /// The checkpoint whose transaction it is.
+    pub checkpoint: CheckpointId,
+    /// It is there with other bytes; else it is gone.
+    pub is_changed: bool,
 }
 
 /// What a completed checkpoint holds.

@@ -18,13 +18,13 @@ mod properties;
 pub mod violation;
 
 pub use history::{
-    CheckpointContents, CommittedFile, Ending, History, Limits, Recorded, VisibleEarly,
+    CheckpointContents, CommittedFile, Ending, History, Limits, Recorded, TakenBack, VisibleEarly,
 };
 pub use properties::{
     all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
     exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
     no_orphans, one_leader, one_owner, records_in_order, recovers, restorable, restored_is_newest,
-    savepoint_stands, within_limits,
+    savepoint_stands, visible_stays, within_limits,
 };
 pub use violation::Violation;
 
@@ -44,6 +44,7 @@ pub struct Property {
 /// Every property, the ones a user sees first.
 pub const ALL: &[Property] = &[
     exactly_once_output::PROPERTY,
+    visible_stays::PROPERTY,
     no_loss::PROPERTY,
     exactly_once_state::PROPERTY,
     records_in_order::PROPERTY,

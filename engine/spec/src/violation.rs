@@ -22,11 +22,26 @@ pub struct Violation {
     pub message: String,
     /// The first few things seen, one a line.
     pub details: Vec<String>,
+    /// The lines of output, or keys of state, that they are about; whoever knows the input can say where
+    /// those come from.
+    pub subjects: Vec<Vec<u8>>,
 }
 
 impl Violation {
     pub(crate) fn of(property: &Property, message: String) -> Self {
-        Self { property: property.name, rule: property.rule, message, details: Vec::new() }
+        Self {
+            property: property.name,
+            rule: property.rule,
+            message,
+            details: Vec::new(),
+            subjects: Vec::new(),
+        }
+    }
+
+    /// What the details are about, in their order.
+    pub(crate) fn about<'a>(mut self, subjects: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        self.subjects = subjects.into_iter().take(DETAILS_MAX).map(<[u8]>::to_vec).collect();
+        self
     }
 
     pub(crate) fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {

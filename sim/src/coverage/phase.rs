@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use seawall_protocol::event::Event;
 use seawall_protocol::{CheckpointId, SubtaskId};
 
+use crate::trace::{Entry, What};
+
 /// A phase of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -132,6 +134,15 @@ impl Phases {
                 Phase::Commits
             }
             None => Phase::Running,
+        }
+    }
+
+    /// All of this happened.
+    pub fn on_all(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            if let What::Event(event) = &entry.what {
+                self.on(event);
+            }
         }
     }
 

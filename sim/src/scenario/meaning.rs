@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
-use seawall_runtime::control::Ask;
+use serde::de::{self, Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
 
-use super::quantity::TimeRange;
+use crate::fault::Fault;
 
 /// A scenario: what runs, what the world does to it, and what must hold all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +83,10 @@ pub enum Claim {
 /// The job and its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// A built-in job.
+    /// A built-in job, or one that another crate has.
     pub job: String,
+    /// Whether another crate has it: then only [`crate::Storm`] can run it.
+    pub is_own: bool,
     /// Subtasks of each chain.
     pub parallelism: u32,
     /// Input records.
@@ -98,6 +101,10 @@ pub struct Workload {
     pub files: u32,
     /// Whether they are compressed: one source then reads the whole of a file.
     pub gzip: bool,
+    /// How many of a hundred lines the job cannot read.
+    pub malformed: Option<u32>,
+    /// How many of a hundred keys are the first one.
+    pub skew: Option<u32>,
 }
 
 /// The nodes.
@@ -107,170 +114,6 @@ pub struct Cluster {
     pub workers: u32,
     /// Subtasks of each chain a worker has room for.
     pub slots_per_worker: u32,
-}
-
-/// One fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// When.
-    pub trigger: Trigger,
-    /// What.
-    pub verb: Verb,
-}
-
-/// When a fault happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trigger {
-    /// At a virtual time.
-    At(TimeRange),
-    /// At a protocol event.
-    On(On),
-    /// Again and again in the safety phase, with this mean interval.
-    Every(Duration),
-}
-
-/// A protocol event to wait for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct On {
-    /// Its name.
-    pub event: String,
-    /// The first is 1; counted among the events that match.
-    pub nth: u32,
-    /// Only events of this checkpoint.
-    pub checkpoint: Option<u64>,
-    /// Only events of this subtask, such as `count/0`.
-    pub subtask: Option<String>,
-    /// Only events of this node.
-    pub node: Option<Node>,
-    /// How long after it.
-    pub after: TimeRange,
-}
-
-/// What the world does. Durations that are absent last to the end of the safety phase.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verb {
-    /// A node loses its memory and what it did not sync.
-    Crash {
-        /// Who.
-        node: Nodes,
-        /// When it is back.
-        restart_after: Option<TimeRange>,
-    },
-    /// A node stops and keeps its memory.
-    Pause {
-        /// Who.
-        node: Nodes,
-        /// When it goes on.
-        resume_after: Option<TimeRange>,
-    },
-    /// Nothing arrives from one side at the other.
-    Partition {
-        /// Senders.
-        from: Vec<Nodes>,
-        /// Receivers.
-        to: Vec<Nodes>,
-        /// In both directions.
-        both: bool,
-        /// When it heals.
-        heal_after: Option<TimeRange>,
-    },
-    /// Every connection between the two sides breaks; new ones can be made.
-    Reset {
-        /// One side.
-        from: Vec<Nodes>,
-        /// The other.
-        to: Vec<Nodes>,
-    },
-    /// Frames from one side to the other take longer.
-    SlowNetwork {
-        /// Senders.
-        from: Vec<Nodes>,
-        /// Receivers.
-        to: Vec<Nodes>,
-        /// In both directions.
-        both: bool,
-        /// How long each frame takes.
-        latency: TimeRange,
-        /// How long it stays so.
-        lasts: Option<TimeRange>,
-    },
-    /// Every disk operation of a node takes longer.
-    SlowDisk {
-        /// Whose.
-        node: Nodes,
-        /// How long each operation takes.
-        latency: TimeRange,
-        /// How long it stays so.
-        lasts: Option<TimeRange>,
-    },
-    /// The checkpoint storage stalls once for a node: its next sync takes this long.
-    SlowCheckpoint {
-        /// Whose.
-        node: Nodes,
-        /// How long.
-        stall: TimeRange,
-    },
-    /// Disk operations of a node fail.
-    FailDisk {
-        /// Whose.
-        node: Nodes,
-        /// How.
-        error: DiskError,
-        /// How many operations.
-        count: u32,
-        /// Only on paths that contain this.
-        path: Option<String>,
-    },
-    /// Somebody asks for something, again and again until the job answers.
-    Ask(Ask),
-}
-
-impl Verb {
-    /// The key in the file.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Crash { .. } => "crash",
-            Self::Pause { .. } => "pause",
-            Self::Partition { .. } => "partition",
-            Self::Reset { .. } => "reset",
-            Self::SlowNetwork { .. } => "slow_network",
-            Self::SlowDisk { .. } => "slow_disk",
-            Self::SlowCheckpoint { .. } => "slow_checkpoint",
-            Self::FailDisk { .. } => "fail_disk",
-            Self::Ask(_) => "ask",
-        }
-    }
-}
-
-/// How a disk operation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskError {
-    /// The device reports an error.
-    Io,
-    /// There is no room.
-    Full,
-}
-
-impl DiskError {
-    /// The names in a file.
-    pub const NAMES: [&'static str; 2] = ["io", "full"];
-
-    /// The name in a file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Io => "io",
-            Self::Full => "full",
-        }
-    }
-
-    /// From the name in a file.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "io" => Some(Self::Io),
-            "full" => Some(Self::Full),
-            _ => None,
-        }
-    }
 }
 
 /// A node of the cluster.
@@ -302,13 +145,19 @@ impl Node {
     }
 }
 
-/// One node, or one that the seed chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nodes {
-    /// This one.
-    One(Node),
-    /// `worker-*`: a worker drawn from the seed.
-    AnyWorker,
-    /// `*`: any node, drawn from the seed.
-    Any,
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            de::Error::custom(format!(
+                "unknown node `{name}`, expected `coordinator` or `worker-1`"
+            ))
+        })
+    }
 }

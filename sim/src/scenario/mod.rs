@@ -18,12 +18,10 @@ pub mod validate;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::fault::{FaultText, Operation, When};
 use quantity::{Bytes, PerSecond, Percent, Seeds, Time, TimeRange};
 
-pub use meaning::{
-    Claim, Cluster, DiskError, Fault, Node, Nodes, On, Scenario, StartFrom, Then, Trigger, Verb,
-    Workload,
-};
+pub use meaning::{Claim, Cluster, Node, Scenario, StartFrom, Then, Workload};
 pub use problem::{FileError, nearest};
 pub use validate::name_of;
 
@@ -37,7 +35,8 @@ pub(crate) struct ScenarioText {
     violates: Option<Spanned<String>>,
     seeds: Spanned<Seeds>,
     until: Spanned<Time>,
-    job: JobText,
+    job: Option<JobText>,
+    own_job: Option<OwnJobText>,
     cluster: ClusterText,
     #[serde(default)]
     checkpoint: CheckpointText,
@@ -76,6 +75,18 @@ pub(crate) struct JobText {
     sink_rate: Option<Spanned<PerSecond>>,
     files: Option<Spanned<u32>>,
     gzip: Option<Spanned<bool>>,
+    malformed: Option<Spanned<Percent>>,
+    skew: Option<Spanned<Percent>>,
+}
+
+/// A job that another crate has; see [`crate::Storm`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnJobText {
+    name: Spanned<String>,
+    parallelism: Spanned<u32>,
+    records: u64,
+    rate: PerSecond,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -135,107 +146,18 @@ pub(crate) struct HeartbeatText {
     timeout: Option<Spanned<Time>>,
 }
 
-/// One fault: optional fields rather than an enum, so that the parser can name the unknown ones and
-/// the validation can say which two were written.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FaultText {
-    at: Option<Spanned<TimeRange>>,
-    on: Option<Spanned<OnText>>,
-    every: Option<Spanned<Time>>,
-    crash: Option<Spanned<CrashText>>,
-    pause: Option<Spanned<PauseText>>,
-    partition: Option<Spanned<PartitionText>>,
-    reset: Option<Spanned<ResetText>>,
-    slow_network: Option<Spanned<SlowNetworkText>>,
-    slow_disk: Option<Spanned<SlowDiskText>>,
-    slow_checkpoint: Option<Spanned<SlowCheckpointText>>,
-    fail_disk: Option<Spanned<FailDiskText>>,
-    ask: Option<Spanned<AskText>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AskText {
-    #[serde(rename = "for")]
-    what: Spanned<String>,
-}
-
+/// What a fault waits for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OnText {
-    event: Spanned<String>,
+    event: Option<Spanned<String>>,
+    fault: Option<Spanned<String>>,
+    call: Option<Spanned<Operation>>,
+    path: Option<Spanned<String>>,
+    when: Option<Spanned<When>>,
     nth: Option<Spanned<u32>>,
     checkpoint: Option<Spanned<u64>>,
     subtask: Option<Spanned<String>>,
-    node: Option<Spanned<String>>,
+    node: Option<Spanned<Node>>,
     after: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CrashText {
-    node: Spanned<String>,
-    restart_after: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PauseText {
-    node: Spanned<String>,
-    resume_after: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PartitionText {
-    from: Spanned<Vec<Spanned<String>>>,
-    to: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    both: bool,
-    heal_after: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ResetText {
-    from: Spanned<Vec<Spanned<String>>>,
-    to: Spanned<Vec<Spanned<String>>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SlowNetworkText {
-    from: Spanned<Vec<Spanned<String>>>,
-    to: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    both: bool,
-    latency: TimeRange,
-    #[serde(rename = "for")]
-    lasts: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SlowDiskText {
-    node: Spanned<String>,
-    latency: TimeRange,
-    #[serde(rename = "for")]
-    lasts: Option<TimeRange>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SlowCheckpointText {
-    node: Spanned<String>,
-    stall: TimeRange,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FailDiskText {
-    node: Spanned<String>,
-    error: Spanned<String>,
-    count: Option<Spanned<u32>>,
-    path: Option<String>,
 }

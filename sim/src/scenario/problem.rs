@@ -144,9 +144,10 @@ pub fn unknown<'a>(
     }
 }
 
-/// The parser's messages name the unknown field and the legal ones between backticks.
+/// The parser's messages name the unknown field, value or node and the legal ones between backticks.
 fn nearest_in_message(message: &str) -> Option<String> {
-    let rest = message.strip_prefix("unknown field `")?;
+    let kinds = ["unknown field `", "unknown variant `", "unknown node `"];
+    let rest = kinds.iter().find_map(|it| message.strip_prefix(it))?;
     let (name, rest) = rest.split_once('`')?;
     let legal = rest.split('`').skip(1).step_by(2);
     nearest(name, legal).map(|meant| format!("did you mean `{meant}`?"))

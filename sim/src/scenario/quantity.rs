@@ -33,12 +33,60 @@ pub struct PerSecond(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes(pub u64);
 
+/// A bandwidth such as `"64KiB/s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytesPerSecond(pub u64);
+
+/// How much a clock gains, such as `"200000ppm"`; it loses with a minus sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerMillion(pub i32);
+
 impl TimeRange {
     /// Always `duration`.
     pub const fn exactly(duration: Duration) -> Self {
         Self { least: duration, most: duration }
     }
 }
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl fmt::Display for PerMillion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ppm", self.0)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |(_, size): &&(&str, u64)| self.0.is_multiple_of(*size);
+        let (unit, size) = BYTE_UNITS.iter().rev().find(fits).unwrap_or(&BYTE_UNITS[0]);
+        write!(f, "{}{unit}", self.0 / size)
+    }
+}
+
+impl fmt::Display for BytesPerSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Bytes(self.0))
+    }
+}
+
+/// Writes a range the way scenario files do.
+impl fmt::Display for TimeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.least == self.most {
+            f.write_str(&show_time(self.least))
+        } else {
+            write!(f, "{}..{}", show_time(self.least), show_time(self.most))
+        }
+    }
+}
+
+const BYTE_UNITS: [(&str, u64); 4] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 const UNITS: [(&str, u64); 5] = [
     ("us", 1_000),
@@ -108,13 +156,32 @@ fn parse_per_second(text: &str) -> Result<PerSecond, String> {
 }
 
 fn parse_bytes(text: &str) -> Result<Bytes, String> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1_u64 << 30)];
     let parse = |(unit, size): &(&str, u64)| {
         let number: u64 = text.strip_suffix(unit)?.replace('_', "").parse().ok()?;
         number.checked_mul(*size)
     };
-    units.iter().find_map(parse).filter(|it| *it > 0).map(Bytes).ok_or_else(|| {
+    // `KiB` ends in `B`, so the longer units come first.
+    BYTE_UNITS.iter().rev().find_map(parse).filter(|it| *it > 0).map(Bytes).ok_or_else(|| {
         format!("invalid size `{text}`, expected a size with its unit, such as \"64KiB\"")
+    })
+}
+
+fn parse_bytes_per_second(text: &str) -> Result<BytesPerSecond, String> {
+    let bytes = text.strip_suffix("/s").and_then(|it| parse_bytes(it).ok());
+    bytes.map(|it| BytesPerSecond(it.0)).ok_or_else(|| {
+        format!("invalid bandwidth `{text}`, expected one with its unit, such as \"64KiB/s\"")
+    })
+}
+
+/// A clock that gains or loses half is broken, not fast or slow.
+const DRIFT_MAX: i32 = 500_000;
+
+fn parse_per_million(text: &str) -> Result<PerMillion, String> {
+    let number = text.strip_suffix("ppm").and_then(|it| it.replace('_', "").parse().ok());
+    number.filter(|it: &i32| it.abs() <= DRIFT_MAX).map(PerMillion).ok_or_else(|| {
+        format!(
+            "invalid drift `{text}`, expected parts per million up to {DRIFT_MAX}, such as \"200_000ppm\""
+        )
     })
 }
 
@@ -150,7 +217,19 @@ quantity!(
 );
 quantity!(Percent, parse_percent, "a percentage, such as \"150%\"");
 quantity!(Bytes, parse_bytes, "a size with its unit, such as \"64KiB\"");
+quantity!(BytesPerSecond, parse_bytes_per_second, "a bandwidth, such as \"64KiB/s\"");
+quantity!(PerMillion, parse_per_million, "a drift in parts per million, such as \"200_000ppm\"");
 quantity!(PerSecond, parse_per_second, "a rate with its unit, such as \"2000/s\"");
+
+macro_rules! written {
+    ($($type:ty),*) => { $(impl serde::Serialize for $type {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    })* };
+}
+
+written!(TimeRange, Percent, Bytes, BytesPerSecond, PerMillion);
 
 /// Seeds as a file writes them: a list, or a range of which both ends are included.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use seawall_protocol::config::{CheckpointMode, RestartStrategy, StateBackend};
 use toml::Spanned;
 
-use super::meaning::{Claim, Fault, Scenario, Workload};
+use super::ScenarioText;
+use super::meaning::{Claim, Scenario, Workload};
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::Seeds;
-use super::{FaultText, ScenarioText};
+use crate::fault::{Fault, FaultText};
 use crate::{legal, run, workload as job};
 
 mod checkpoint;
@@ -26,7 +27,7 @@ impl Scenario {
     pub fn parse(name: &str, text: &str) -> Result<Self, FileError> {
         let shapes: ScenarioText =
             toml::from_str(text).map_err(|it| FileError::toml(name, text, &it))?;
-        let mut reader = Reader::default();
+        let mut reader = Reader { text, ..Reader::default() };
         let scenario = reader.scenario(name, text, shapes);
         let mut problems = reader.problems;
         match scenario {
@@ -41,11 +42,12 @@ impl Scenario {
     /// Reads the resolved faults of a seed file, which have the form of a scenario's.
     pub(crate) fn read_schedule(
         &self,
+        text: &str,
         faults: &[Spanned<FaultText>],
     ) -> Result<Vec<Fault>, Vec<Problem>> {
         let workers = self.cluster.workers;
         let subtasks = subtasks(&self.workload);
-        let mut reader = Reader { workers, until: self.until, subtasks, ..Reader::default() };
+        let mut reader = Reader { text, workers, until: self.until, subtasks, ..Reader::default() };
         let faults: Vec<_> =
             faults.iter().enumerate().map(|(index, it)| reader.fault(index + 1, it)).collect();
         match faults.into_iter().collect() {
@@ -62,7 +64,26 @@ impl Scenario {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|it| FileError::whole(&file, format!("cannot read the scenario: {it}")))?;
-        Self::parse(&name_of(path), &text).map_err(|it| FileError { file, ..it })
+        Self::parse(&name_of(path), &text)
+            .and_then(Self::of_this_program)
+            .map_err(|it| FileError { file, ..it })
+    }
+
+    /// The scenario, when this program has its job.
+    ///
+    /// # Errors
+    /// Who has it.
+    pub fn of_this_program(self) -> Result<Self, FileError> {
+        if !self.workload.is_own {
+            return Ok(self);
+        }
+        let header = "[own_job]";
+        let start = self.text.find(header).unwrap_or_default();
+        let message = format!("the job `{}` is of another crate", self.workload.job);
+        let problem = Problem::at(start..start + header.len(), message).hint(
+            "replay the seed file in that crate's test: `.replay(\"FILE\").unwrap()` on its `Storm`",
+        );
+        Err(FileError { file: self.name, text: self.text, problems: vec![problem] })
     }
 }
 
@@ -77,7 +98,9 @@ pub fn name_of(path: &Path) -> String {
 }
 
 #[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    /// The file.
+    text: &'a str,
     problems: Vec<Problem>,
     workers: u32,
     until: Duration,
@@ -85,7 +108,7 @@ struct Reader {
     subtasks: Vec<String>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }

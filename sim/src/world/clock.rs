@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use seawall_env::Clock;
 
+use super::strikes::Strikes;
 use super::{lock, nanos};
 
 /// A moment, in nanoseconds since the world began.
@@ -233,12 +234,18 @@ impl DivCeil for i128 {
 pub(crate) struct NodeClock {
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) view: Arc<Mutex<ClockView>>,
+    pub(crate) strikes: Strikes,
 }
 
 #[async_trait]
 impl Clock for NodeClock {
     fn now(&self) -> Duration {
-        Duration::from_nanos(lock(&self.view).read(self.timeline.now()))
+        let world = self.timeline.now();
+        let shown = lock(&self.view).read(world);
+        if shown != world {
+            self.strikes.hit("clock");
+        }
+        Duration::from_nanos(shown)
     }
 
     async fn sleep(&self, duration: Duration) {

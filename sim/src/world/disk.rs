@@ -8,9 +8,10 @@
 //! After a failed sync the bytes can be read and may never become durable, even though a later sync
 //! succeeds (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). A failed append may
 //! have written a part. A bit of a durable file may rot. A listing may miss what other nodes did lately.
+//! A fault may choose what a crash [`leaves`], and may make a disk lie ([`trouble`]).
 //!
 //! Named files are only appended to; [`scratch`] files are written in place and are never durable.
-//! Deliberately absent: misdirected writes, quotas.
+//! Deliberately absent: quotas; directories that only one node sees.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -19,22 +20,33 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use inode::{Inode, Unsynced, Write, prefix};
-use names::{Change, InodeId, Name, Names, contains, drop_orphans, is_root, parent};
+use inode::{Inode, Unsynced, Write};
+use leaves::Fate;
+use names::{Change, InodeId, Name, Names, drop_orphans, is_root, parent};
 use scratch::Contents;
+use trouble::Trouble;
+use watch::Access;
 
 use super::clock::{Moment, Timeline};
 use super::entropy::Stream;
+use super::strikes::Strikes;
 use super::{lock, nanos};
 
 pub use inspect::{InspectableDisk, View};
+pub use leaves::Leaves;
 pub(crate) use node::NodeDisk;
+pub use trouble::Lie;
+pub use watch::{Call, DiskWatcher, Operation, Operations, When};
 
+mod faults;
 mod inode;
 mod inspect;
+mod leaves;
 mod names;
 mod node;
 mod scratch;
+mod trouble;
+mod watch;
 
 /// How many name changes go between two removals of files that nothing names.
 const CHANGES_PER_SWEEP: u32 = 256;
@@ -63,6 +75,7 @@ impl Default for DiskConfig {
 /// The volume.
 pub(crate) struct Volume {
     timeline: Arc<Timeline>,
+    watchers: Mutex<Vec<DiskWatcher>>,
     state: Mutex<State>,
 }
 
@@ -81,9 +94,9 @@ struct State {
     changes_since_sweep: u32,
     /// What a stale listing may miss, oldest first; empty unless listings lag.
     recent: VecDeque<Recent>,
-    latencies: BTreeMap<u32, RangeInclusive<Duration>>,
-    stalls: Vec<Stall>,
-    failures: Vec<Failure>,
+    /// Who holds which file open for writing.
+    writers: Vec<(u32, InodeId)>,
+    trouble: Trouble,
     operations: u64,
 }
 
@@ -93,25 +106,6 @@ struct Recent {
     node: u32,
     path: PathBuf,
     before: Option<Name>,
-}
-
-struct Stall {
-    node: u32,
-    path_contains: String,
-    duration: Duration,
-}
-
-struct Failure {
-    node: u32,
-    path_contains: String,
-    kind: io::ErrorKind,
-    count: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
 }
 
 impl State {
@@ -150,7 +144,7 @@ impl State {
         vacates: Option<PathBuf>,
         binds: Option<(PathBuf, Name)>,
     ) {
-        let lag = nanos(*self.config.listing_lag.end());
+        let lag = nanos(*self.listing_lag().end());
         while self.recent.front().is_some_and(|it| it.at.saturating_add(lag) < now) {
             self.recent.pop_front();
         }
@@ -184,32 +178,21 @@ impl State {
         self.inodes.retain(|id, inode| inode.handles > 0 || used.contains(id));
     }
 
-    fn delay(&mut self, node: u32, access: Access, path: &Path) -> Moment {
-        self.operations += 1;
-        let range = self.latencies.get(&node).unwrap_or(&self.config.latency);
-        let mut delay = nanos(self.stream.duration(range));
-        if access == Access::Write {
-            let stall = self
-                .stalls
-                .iter()
-                .position(|it| it.node == node && contains(path, &it.path_contains));
-            if let Some(index) = stall {
-                delay = delay.saturating_add(nanos(self.stalls.remove(index).duration));
-            }
-        }
-        delay
+    fn listing_lag(&self) -> RangeInclusive<Duration> {
+        self.trouble.listing_lag.as_ref().unwrap_or(&self.config.listing_lag).clone()
     }
 
-    fn take_failure(&mut self, node: u32, path: &Path) -> io::Result<()> {
-        let failure = self
-            .failures
-            .iter_mut()
-            .find(|it| it.node == node && it.count > 0 && contains(path, &it.path_contains));
-        let Some(failure) = failure else { return Ok(()) };
-        failure.count -= 1;
-        let kind = failure.kind;
-        self.failures.retain(|it| it.count > 0);
-        Err(kind.into())
+    /// How long an operation takes that moves so many bytes.
+    fn delay(&mut self, now: Moment, node: u32, access: Access, path: &Path, bytes: usize) -> u64 {
+        self.operations += 1;
+        let slow = self.trouble.latencies.get(&node);
+        if slow.is_some() {
+            self.trouble.strikes.hit("slow-disk");
+        }
+        let delay = nanos(self.stream.duration(slow.unwrap_or(&self.config.latency)));
+        let stall = self.trouble.take_stall(node, access, path);
+        let (_, through) = self.trouble.transfer(now, node, bytes);
+        delay.saturating_add(stall).saturating_add(through - now)
     }
 
     fn durable_file(&self, path: &Path) -> Option<&Inode> {
@@ -221,7 +204,12 @@ impl State {
 }
 
 impl Volume {
-    pub(crate) fn new(timeline: Arc<Timeline>, stream: Stream, config: DiskConfig) -> Self {
+    pub(crate) fn new(
+        timeline: Arc<Timeline>,
+        stream: Stream,
+        config: DiskConfig,
+        strikes: Strikes,
+    ) -> Self {
         let state = State {
             config,
             stream,
@@ -233,53 +221,53 @@ impl Volume {
             changes: Vec::new(),
             changes_since_sweep: 0,
             recent: VecDeque::new(),
-            latencies: BTreeMap::new(),
-            stalls: Vec::new(),
-            failures: Vec::new(),
+            writers: Vec::new(),
+            trouble: Trouble::new(strikes),
             operations: 0,
         };
-        Self { timeline, state: Mutex::new(state) }
+        Self { timeline, watchers: Mutex::default(), state: Mutex::new(state) }
     }
 
-    pub(crate) fn set_latency(&self, node: u32, range: Option<RangeInclusive<Duration>>) {
-        let mut state = lock(&self.state);
-        match range {
-            Some(range) => state.latencies.insert(node, range),
-            None => state.latencies.remove(&node),
-        };
+    fn with_trouble(&self, act: impl FnOnce(&mut Trouble)) {
+        act(&mut lock(&self.state).trouble);
     }
 
-    pub(crate) fn stall_writes(&self, node: u32, path_contains: &str, duration: Duration) {
-        let path_contains = path_contains.to_owned();
-        lock(&self.state).stalls.push(Stall { node, path_contains, duration });
+    fn set_latency(&self, node: u32, range: Option<RangeInclusive<Duration>>) {
+        self.with_trouble(|it| {
+            match range {
+                Some(range) => it.latencies.insert(node, range),
+                None => it.latencies.remove(&node),
+            };
+        });
     }
 
-    pub(crate) fn fail(&self, node: u32, kind: io::ErrorKind, path_contains: &str, count: u32) {
-        let path_contains = path_contains.to_owned();
-        lock(&self.state).failures.push(Failure { node, path_contains, kind, count });
+    fn watch(&self, watcher: DiskWatcher) {
+        lock(&self.watchers).push(watcher);
     }
 
-    /// Takes back stalls and failures that did not strike yet, and special latencies.
-    pub(crate) fn heal(&self) {
-        let mut state = lock(&self.state);
-        state.stalls.clear();
-        state.failures.clear();
-        state.latencies.clear();
+    /// A watcher may hold the world that holds it.
+    pub(crate) fn forget_watchers(&self) {
+        let watchers = std::mem::take(&mut *lock(&self.watchers));
+        drop(watchers);
     }
 
     /// Inverts one bit of one durable file, or of a scratch file when no durable one matches; `None` when
     /// no file with content does.
-    pub(crate) fn flip_bit(&self, path_contains: &str) -> Option<(PathBuf, u64)> {
+    fn flip_bit(&self, may_rot: &dyn Fn(&Path) -> bool) -> Option<(PathBuf, u64)> {
         let state = &mut *lock(&self.state);
         let candidates: Vec<PathBuf> = state
             .durable
             .keys()
-            .filter(|path| contains(path, path_contains))
+            .filter(|path| may_rot(path))
             .filter(|path| state.durable_file(path).is_some_and(|it| !it.durable.is_empty()))
             .cloned()
             .collect();
         if candidates.is_empty() {
-            return state.scratch.flip_bit(path_contains, &mut state.stream);
+            let flipped = state.scratch.flip_bit(may_rot, &mut state.stream);
+            if flipped.is_some() {
+                state.trouble.strikes.hit("flip-bit");
+            }
+            return flipped;
         }
         let chosen = usize::try_from(state.stream.below(candidates.len() as u64)).ok()?;
         let path = candidates.into_iter().nth(chosen)?;
@@ -294,28 +282,47 @@ impl Volume {
         if is_shared && let Some(byte) = inode.visible.get_mut(position) {
             *byte ^= mask;
         }
+        state.trouble.strikes.hit("flip-bit");
         Some((path, bit))
     }
 
     /// `node` lost its power.
-    pub(crate) fn on_crash(&self, node: u32) {
+    pub(crate) fn on_crash(&self, node: u32, leaves: Leaves) {
         let state = &mut *lock(&self.state);
         for inode in state.inodes.values_mut() {
-            inode.on_crash(node, &mut state.stream);
+            inode.on_crash(node, leaves, &mut state.stream, &state.trouble.strikes);
         }
-        let unsynced = state.changes.iter().filter(|change| change.node == node).count();
-        if unsynced == 0 {
+        let unsynced: Vec<&Change> = state.changes.iter().filter(|it| it.node == node).collect();
+        if unsynced.is_empty() {
             return;
         }
         state.recent.clear();
-        let mut kept = prefix(unsynced, &mut state.stream);
+        let fates = leaves.fates(&unsynced, &mut state.stream);
+        let strikes = &state.trouble.strikes;
+        if fates.contains(&Fate::Lost) {
+            strikes.hit("lost-name");
+        }
+        if fates.windows(2).any(|it| it == [Fate::Lost, Fate::Kept]) {
+            strikes.hit("reordered-names");
+        }
+        let mut fates = fates.into_iter();
         let mut rest = Vec::new();
         for change in std::mem::take(&mut state.changes) {
             if change.node != node {
                 rest.push(change);
-            } else if kept > 0 {
-                kept -= 1;
-                change.apply(&mut state.durable);
+                continue;
+            }
+            match fates.next().expect("each change has a fate") {
+                Fate::Kept => change.apply(&mut state.durable),
+                Fate::Lost => {}
+                Fate::BothNames => {
+                    strikes.hit("both-names");
+                    change.bind(&mut state.durable);
+                }
+                Fate::NoName => {
+                    strikes.hit("no-name");
+                    change.vacate(&mut state.durable);
+                }
             }
         }
         drop_orphans(&mut state.durable);

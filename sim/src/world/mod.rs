@@ -12,20 +12,22 @@
 //! the process. The world knows nothing of the engine: it serves [`Env`] and breaks it.
 
 mod clock;
+mod cpu;
 mod disk;
 mod entropy;
 mod executor;
 mod network;
 mod node;
+mod service;
+mod strikes;
 mod task;
 mod watchdog;
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,19 +37,25 @@ use seawall_env::{Env, Observer, Reaction, TaskHandle};
 use seawall_protocol::event::Event;
 use seawall_protocol::tamper::{Honest, Tamper};
 
-pub use disk::{DiskConfig, InspectableDisk, View};
+pub use disk::{
+    Call, DiskConfig, DiskWatcher, InspectableDisk, Leaves, Lie, Operation, Operations, View, When,
+};
 pub use entropy::{Stream, Streams};
-pub use network::NetworkConfig;
+pub use network::{ConnectFault, Message, NetworkConfig};
 pub use node::Program;
+pub use service::{Mishap, Request};
 pub use task::{Budget, Progress, Stuck, StuckCause};
 pub use watchdog::Watchdog;
 
 use clock::{ClockView, NodeClock, Timeline};
+use cpu::Cpu;
 use disk::{NodeDisk, Volume};
 use entropy::NodeEntropy;
 use executor::{Executor, Process};
 use network::{NodeNetwork, Wire};
 use node::{Life, Node, NodeEntry};
+use service::Service;
+use strikes::Strikes;
 use task::{Cut, Meter, Metered, NodeSpawner};
 
 /// What a world is like before anything goes wrong.
@@ -61,6 +69,8 @@ pub struct WorldConfig {
     pub budget: Budget,
     /// Virtual time that one poll of a task takes.
     pub poll_cost: PollCost,
+    /// Whether every frame that is sent is kept, for [`World::messages`].
+    pub records_messages: bool,
     /// Lets another thread see how far the world is, and stop it.
     pub progress: Arc<Progress>,
 }
@@ -76,7 +86,7 @@ impl Default for PollCost {
 }
 
 /// What happened in a world, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     /// Virtual time.
     pub now: Duration,
@@ -98,6 +108,8 @@ pub struct Stats {
     pub disk_operations: u64,
     /// A hash over which task was polled when; equal for equal runs.
     pub schedule_digest: u64,
+    /// How often each kind of fault changed something; kinds that never did are not there.
+    pub struck: BTreeMap<&'static str, u64>,
 }
 
 /// A handle to the world; cheap to clone.
@@ -112,6 +124,8 @@ struct Inner {
     meter: Arc<Meter>,
     wire: Arc<Wire>,
     volume: Arc<Volume>,
+    service: Arc<Service>,
+    strikes: Strikes,
     executor: Executor,
     /// Where the world's own tasks run.
     process: Process,
@@ -177,8 +191,17 @@ impl World {
         let timeline = Arc::new(Timeline::new());
         let meter =
             Meter::new(timeline.clone(), config.progress, config.budget, config.poll_cost.0);
-        let wire = Wire::new(timeline.clone(), streams.stream("network"), config.network);
-        let volume = Volume::new(timeline.clone(), streams.stream("disk"), config.disk);
+        let strikes = Strikes::default();
+        let wire = Wire::new(
+            timeline.clone(),
+            streams.stream("network"),
+            config.network,
+            config.records_messages,
+            strikes.clone(),
+        );
+        let volume =
+            Volume::new(timeline.clone(), streams.stream("disk"), config.disk, strikes.clone());
+        let service = Service::new(timeline.clone(), strikes.clone());
         let process = executor.create_process("world");
         let inner = Inner {
             streams,
@@ -186,6 +209,8 @@ impl World {
             meter: Arc::new(meter),
             wire: Arc::new(wire),
             volume: Arc::new(volume),
+            service: Arc::new(service),
+            strikes,
             executor,
             process,
             nodes: Mutex::default(),
@@ -215,7 +240,7 @@ impl World {
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Box<dyn TaskHandle> {
         let name = format!("world/{name}");
-        Box::new(task::start(&self.inner.process, &self.inner.meter, name, Box::pin(task)))
+        Box::new(task::start(&self.inner.process, &self.inner.meter, None, name, Box::pin(task)))
     }
 
     /// Numbers about the run so far.
@@ -233,6 +258,7 @@ impl World {
             pipes,
             disk_operations: self.inner.volume.operations(),
             schedule_digest: self.inner.meter.digest(),
+            struck: self.inner.strikes.counts(),
         }
     }
 
@@ -250,7 +276,7 @@ impl World {
         observer: Arc<dyn Observer>,
         tamper: Arc<dyn Tamper>,
     ) -> Env {
-        let Inner { streams, timeline, meter, wire, volume, .. } = &*self.inner;
+        let Inner { streams, timeline, meter, wire, volume, strikes, .. } = &*self.inner;
         let life = &entry.life;
         let find = {
             let world = Arc::downgrade(&self.inner);
@@ -261,7 +287,11 @@ impl World {
         };
         let entropy = format!("entropy/{}/{}", life.node.name, life.number);
         Env {
-            clock: Arc::new(NodeClock { timeline: timeline.clone(), view: entry.clock.clone() }),
+            clock: Arc::new(NodeClock {
+                timeline: timeline.clone(),
+                view: entry.clock.clone(),
+                strikes: strikes.clone(),
+            }),
             disk: Arc::new(NodeDisk { volume: volume.clone(), life: life.clone() }),
             network: Arc::new(NodeNetwork {
                 wire: wire.clone(),
@@ -272,6 +302,7 @@ impl World {
                 meter: meter.clone(),
                 life: life.clone(),
                 process: entry.process.clone(),
+                strikes: strikes.clone(),
             }),
             entropy: Arc::new(NodeEntropy::new(streams.stream(&entropy))),
             observer,
@@ -302,6 +333,8 @@ impl World {
         });
         let Some((program, env, life, process)) = started else { return };
         let name = format!("{}#{}", life.node.name, life.number);
+        let Inner { timeline, meter, strikes, .. } = &*self.inner;
+        let cpu = Cpu::new(timeline.clone(), life.node.clone(), strikes.clone());
         let run = {
             let process = process.clone();
             async move {
@@ -310,12 +343,17 @@ impl World {
                 process.kill();
             }
         };
-        process.spawn(Metered::new(self.inner.meter.clone(), name, Box::pin(run)));
+        process.spawn(Metered::new(meter.clone(), Some(cpu), name, Box::pin(run)));
     }
 
     /// Cuts the power of `node`: memory is gone, unsynced bytes and names are lost or torn, and its
     /// connections fall silent.
     pub fn crash(&self, node: &str) {
+        self.crash_leaving(node, Leaves::Drawn);
+    }
+
+    /// As [`World::crash`], with a choice of what is left of what was not synced.
+    pub fn crash_leaving(&self, node: &str, leaves: Leaves) {
         let (life, process) = self.with_node(node, |entry| {
             entry.is_paused = false;
             (entry.life.clone(), entry.process.clone())
@@ -323,10 +361,11 @@ impl World {
         if life.is_lost() {
             return;
         }
+        self.inner.strikes.hit("crash");
         life.lose();
         life.node.set_powered(false);
         self.inner.wire.on_crash(&life);
-        self.inner.volume.on_crash(life.node.index);
+        self.inner.volume.on_crash(life.node.index, leaves);
         process.kill();
     }
 
@@ -338,6 +377,7 @@ impl World {
             (entry.life.clone(), entry.process.clone())
         });
         if life.is_running() {
+            self.inner.strikes.hit("end-process");
             life.exit();
             process.kill();
         }
@@ -366,6 +406,7 @@ impl World {
             if entry.life.is_running() && !entry.is_paused {
                 entry.is_paused = true;
                 entry.process.pause();
+                self.inner.strikes.hit("pause");
             }
         });
     }
@@ -399,6 +440,12 @@ impl World {
         let view = self.with_node(node, |entry| entry.clock.clone());
         let mut view = lock(&view);
         *view = view.changed(self.inner.timeline.now(), ahead, parts_per_million);
+    }
+
+    /// Each poll of a task of `node` begins `delay` after it could have; for each task by itself, and
+    /// over restarts.
+    pub fn set_slow_cpu(&self, node: &str, delay: Option<Duration>) {
+        self.with_node(node, |entry| entry.node.set_poll_delay(delay));
     }
 
     /// Acts on a node, which comes into being when it is first named.
@@ -436,8 +483,13 @@ impl World {
         self.inner.wire.heal(self.index(from), self.index(to));
     }
 
-    /// Heals all partitions.
+    /// Ends what is wrong between nodes and with their processors, except for latencies: partitions,
+    /// limits, what is armed and did not strike yet, what is wrong with connects, slow processors. What was
+    /// held back or is late arrives, and what is sent on dead connections is answered with a reset.
     pub fn heal_all(&self) {
+        for entry in lock(&self.inner.nodes).values() {
+            entry.node.set_poll_delay(None);
+        }
         self.inner.wire.heal_all();
     }
 
@@ -446,43 +498,71 @@ impl World {
         self.inner.wire.set_latency(self.index(from), self.index(to), range);
     }
 
+    /// Frames leave from `from` to `to` one after the other at this rate, and then take their latency.
+    /// Without a limit, as at first, what still waits arrives as soon as latency alone allows.
+    pub fn set_bandwidth(&self, from: &str, to: &str, bytes_per_second: Option<NonZeroU64>) {
+        self.inner.wire.set_bandwidth(self.index(from), self.index(to), bytes_per_second);
+    }
+
+    /// Each frame from `from` to `to` resets its connection, for both ends, with this probability.
+    pub fn set_flaky(&self, from: &str, to: &str, resets_per_mille: Option<u32>) {
+        self.inner.wire.set_flaky(self.index(from), self.index(to), resets_per_mille);
+    }
+
+    /// The next `count` frames from `from` to `to` take `duration` longer, and what is sent behind them
+    /// on the same connection waits for them.
+    pub fn delay_next(&self, from: &str, to: &str, duration: Duration, count: u32) {
+        self.inner.wire.delay_next(self.index(from), self.index(to), duration, count);
+    }
+
+    /// The next `count` frames from `from` to `to` never arrive, though their sends succeed. As TCP keeps
+    /// order, nothing that is sent behind such a frame arrives either; the other direction goes on, until
+    /// both ends give the connection up with a reset ([`NetworkConfig::loss_noticed`]). So each loss costs
+    /// a connection.
+    pub fn lose_next(&self, from: &str, to: &str, count: u32) {
+        self.inner.wire.lose_next(self.index(from), self.index(to), count);
+    }
+
+    /// The next `count` frames from `from` to `to` arrive twice in a row.
+    ///
+    /// TCP never does this. It stands for a sender that was cut off, does not know whether its frame
+    /// arrived, and sends it once more. So it is legal only on links whose protocol has an answer for
+    /// what comes twice: in the engine those from and to the coordinator. A channel between two workers
+    /// relies on TCP for exactly-once, and must never see it.
+    pub fn duplicate_next(&self, from: &str, to: &str, count: u32) {
+        self.inner.wire.duplicate_next(self.index(from), self.index(to), count);
+    }
+
+    /// What is wrong with connects to `node` from now on; connections that exist live on.
+    pub fn fail_connects(&self, node: &str, fault: Option<ConnectFault>) {
+        self.inner.wire.fail_connects(self.index(node), fault);
+    }
+
     /// Resets every connection between two nodes, for both.
     pub fn drop_connections(&self, one: &str, other: &str) {
         self.inner.wire.drop_connections(self.index(one), self.index(other));
     }
 
-    // The disk.
-
-    /// How long an operation on the disk takes on `node` from now on; `None` is as configured.
-    pub fn set_disk_latency(&self, node: &str, range: Option<RangeInclusive<Duration>>) {
-        self.inner.volume.set_latency(self.index(node), range);
+    /// Resets every connection between two nodes, for `one` alone: it can connect again before `other`
+    /// knows. What it had sent arrives; `other` learns of the reset when it sends.
+    pub fn drop_connections_at(&self, one: &str, other: &str) {
+        self.inner.wire.drop_connections_at(self.index(one), self.index(other));
     }
 
-    /// The next write, sync or change of a name whose path contains `path_contains` takes `duration`
-    /// longer on `node`.
-    pub fn stall_writes(&self, node: &str, path_contains: &str, duration: Duration) {
-        self.inner.volume.stall_writes(self.index(node), path_contains, duration);
+    /// Every connection between two nodes is dead from now on, in both directions, and nobody is told;
+    /// new ones can be made.
+    pub fn half_open(&self, one: &str, other: &str) {
+        self.inner.wire.half_open(self.index(one), self.index(other));
     }
 
-    /// The next `count` operations of `node` on paths that contain `path_contains` fail.
-    pub fn fail_disk(&self, node: &str, kind: io::ErrorKind, path_contains: &str, count: u32) {
-        self.inner.volume.fail(self.index(node), kind, path_contains, count);
+    /// What was and will be sent on dead connections between two nodes is answered with a reset.
+    pub fn heal_half_open(&self, one: &str, other: &str) {
+        self.inner.wire.heal_half_open(self.index(one), self.index(other));
     }
 
-    /// Takes back stalls and failures that did not strike yet, and disk latencies.
-    pub fn heal_disks(&self) {
-        self.inner.volume.heal();
-    }
-
-    /// Inverts one bit of one durable file whose path contains `path_contains`, and says which;
-    /// `None` when there is no such file with content.
-    pub fn flip_bit(&self, path_contains: &str) -> Option<(PathBuf, u64)> {
-        self.inner.volume.flip_bit(path_contains)
-    }
-
-    /// The files from outside.
-    pub fn disk(&self) -> InspectableDisk {
-        InspectableDisk { volume: self.inner.volume.clone() }
+    /// Every frame that was sent so far, in order; nothing unless [`WorldConfig::records_messages`].
+    pub fn messages(&self) -> Vec<Message> {
+        self.inner.wire.messages()
     }
 }
 
@@ -498,6 +578,7 @@ impl Drop for Cleanup {
             entry.process.kill();
         }
         inner.process.kill();
+        inner.volume.forget_watchers();
         inner.timeline.clear();
     }
 }

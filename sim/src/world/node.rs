@@ -6,13 +6,15 @@
 //! first, and what a handle of a fenced one does has no effect.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use seawall_env::BoxFuture;
 use seawall_env::Env;
 
 use super::clock::ClockView;
 use super::executor::Process;
+use super::nanos;
 
 /// What a node runs when it is switched on.
 pub type Program = Arc<dyn Fn(Env) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -22,11 +24,18 @@ pub(crate) struct Node {
     pub(crate) index: u32,
     pub(crate) name: Arc<str>,
     powered: AtomicBool,
+    /// In nanoseconds.
+    poll_delay: AtomicU64,
 }
 
 impl Node {
     pub(crate) fn new(index: u32, name: &str) -> Self {
-        Self { index, name: name.into(), powered: AtomicBool::new(false) }
+        Self {
+            index,
+            name: name.into(),
+            powered: AtomicBool::new(false),
+            poll_delay: AtomicU64::new(0),
+        }
     }
 
     /// Whether its network card answers.
@@ -36,6 +45,16 @@ impl Node {
 
     pub(crate) fn set_powered(&self, powered: bool) {
         self.powered.store(powered, Ordering::Relaxed);
+    }
+
+    /// How late each poll of its tasks begins, when its processor is slow.
+    pub(crate) fn poll_delay(&self) -> Option<Duration> {
+        let delay = self.poll_delay.load(Ordering::Relaxed);
+        (delay > 0).then(|| Duration::from_nanos(delay))
+    }
+
+    pub(crate) fn set_poll_delay(&self, delay: Option<Duration>) {
+        self.poll_delay.store(delay.map_or(0, nanos), Ordering::Relaxed);
     }
 }
 

@@ -13,14 +13,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use seawall_env::{BoxFuture, Spawn, TaskHandle};
 
 use super::clock::Timeline;
+use super::cpu::Cpu;
 use super::executor::{Abort, Process};
 use super::node::Life;
+use super::strikes::Strikes;
 use super::{lock, nanos};
 
 /// How many names a report of a stuck world gives.
@@ -316,13 +318,20 @@ impl Meter {
 pub(crate) struct Metered {
     meter: Arc<Meter>,
     task: u64,
+    /// Of the node it runs on; the world's own tasks have none.
+    cpu: Option<Cpu>,
     future: BoxFuture<'static, ()>,
 }
 
 impl Metered {
-    pub(crate) fn new(meter: Arc<Meter>, name: String, future: BoxFuture<'static, ()>) -> Self {
+    pub(crate) fn new(
+        meter: Arc<Meter>,
+        cpu: Option<Cpu>,
+        name: String,
+        future: BoxFuture<'static, ()>,
+    ) -> Self {
         let task = meter.enter(name);
-        Self { meter, task, future }
+        Self { meter, task, cpu, future }
     }
 }
 
@@ -330,7 +339,10 @@ impl Future for Metered {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Self { meter, task, future } = &mut *self;
+        let Self { meter, task, cpu, future } = &mut *self;
+        if let Some(cpu) = cpu {
+            ready!(cpu.poll_turn(context));
+        }
         // A task that panicked is over; its node lives on for the moment until all is dropped.
         meter.poll(*task, || future.as_mut().poll(context)).unwrap_or(Poll::Ready(()))
     }
@@ -347,6 +359,7 @@ pub(crate) struct NodeSpawner {
     pub(crate) meter: Arc<Meter>,
     pub(crate) life: Arc<Life>,
     pub(crate) process: Process,
+    pub(crate) strikes: Strikes,
 }
 
 impl Spawn for NodeSpawner {
@@ -355,7 +368,9 @@ impl Spawn for NodeSpawner {
             return Box::new(WorldTask { abort: None });
         }
         let name = format!("{}#{}/{name}", self.life.node.name, self.life.number);
-        Box::new(start(&self.process, &self.meter, name, task))
+        let node = self.life.node.clone();
+        let cpu = Cpu::new(self.meter.timeline.clone(), node, self.strikes.clone());
+        Box::new(start(&self.process, &self.meter, Some(cpu), name, task))
     }
 }
 
@@ -363,10 +378,11 @@ impl Spawn for NodeSpawner {
 pub(crate) fn start(
     process: &Process,
     meter: &Arc<Meter>,
+    cpu: Option<Cpu>,
     name: String,
     task: BoxFuture<'static, ()>,
 ) -> WorldTask {
-    WorldTask { abort: Some(process.spawn(Metered::new(meter.clone(), name, task))) }
+    WorldTask { abort: Some(process.spawn(Metered::new(meter.clone(), cpu, name, task))) }
 }
 
 /// A task that can be ended.

@@ -9,7 +9,7 @@ use seawall_sim::world::{View, World, WorldConfig};
 
 use crate::{MILLISECOND, SECOND, env, run};
 
-async fn write(env: &Env, path: &str, bytes: &[u8], sync: bool) {
+pub(crate) async fn write(env: &Env, path: &str, bytes: &[u8], sync: bool) {
     let mut file = env.disk.create(Path::new(path)).await.unwrap();
     file.append(bytes).await.unwrap();
     if sync {
@@ -17,16 +17,16 @@ async fn write(env: &Env, path: &str, bytes: &[u8], sync: bool) {
     }
 }
 
-async fn sync_root(env: &Env) {
+pub(crate) async fn sync_root(env: &Env) {
     env.disk.sync_directory(Path::new("")).await.unwrap();
 }
 
-fn durable(world: &World, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn durable(world: &World, path: &str) -> Option<Vec<u8>> {
     world.disk().read(View::Durable, Path::new(path))
 }
 
 /// What is left in each of many seeds.
-fn outcomes<T: Ord>(each: impl Fn(u64) -> T) -> BTreeSet<T> {
+pub(crate) fn outcomes<T: Ord>(each: impl Fn(u64) -> T) -> BTreeSet<T> {
     (0..64).map(each).collect()
 }
 

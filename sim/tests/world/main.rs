@@ -5,16 +5,32 @@
 //! - `node`: crash, restart, pause, exit
 //! - `madsim`: what the executor below does
 //! - `disk`: what a crash leaves
+//! - `leaves`: what a crash leaves when a fault chooses it
+//! - `trouble`: disks that fail, lie and are slow
+//! - `watch`: calls to the disk, before and after they take effect
+//! - `service`: requests to a storage service that go wrong
 //! - `network`: how connections fail
+//! - `link`: what happens to frames between two nodes
+//! - `connection`: connections that one end, or nobody, knows to be dead; connects that fail
+//! - `message`: the log of messages
+//! - `strikes`: faults that changed something are counted, and only those
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod connection;
 mod contract;
 mod disk;
 mod executor;
+mod leaves;
+mod link;
 mod madsim;
+mod message;
 mod network;
 mod node;
+mod service;
+mod strikes;
+mod trouble;
+mod watch;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -66,6 +82,11 @@ impl Log {
     fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+}
+
+/// How often the fault changed something.
+fn struck(world: &World, fault: &str) -> u64 {
+    world.stats().struck.get(fault).copied().unwrap_or_default()
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -10,14 +10,14 @@ use seawall_sim::world::World;
 use crate::{Log, MILLISECOND, SECOND, env, run};
 
 /// A connection from "client" to "server": (client's, server's).
-async fn connected(world: &World) -> (Connection, Connection) {
+pub(crate) async fn connected(world: &World) -> (Connection, Connection) {
     let mut listener = env(world, "server").network.listen("server").await.unwrap();
     let client = env(world, "client").network.connect("server").await.unwrap();
     (client, listener.accept().await.unwrap())
 }
 
 /// What arrives within a while, or `None`.
-async fn within(
+pub(crate) async fn within(
     world: &World,
     duration: Duration,
     receiver: &mut Box<dyn FrameReceiver>,
@@ -28,7 +28,7 @@ async fn within(
     }
 }
 
-async fn is_silent(world: &World, receiver: &mut Box<dyn FrameReceiver>) -> bool {
+pub(crate) async fn is_silent(world: &World, receiver: &mut Box<dyn FrameReceiver>) -> bool {
     within(world, SECOND * 100, receiver).await.is_none()
 }
 

@@ -238,3 +238,97 @@ fn a_process_that_ends_closes_its_connections_and_leaves_what_it_wrote() {
         world.crash("worker-1");
     });
 }
+
+/// Counts to ten, a poll for each number.
+fn counts(log: &Log) -> seawall_sim::world::Program {
+    let said = log.clone();
+    program(move |env: Env| {
+        let log = said.clone();
+        async move {
+            for number in 1..=10 {
+                seawall_runtime::channel::yield_now().await;
+                log.say(format!("{number} at {}", env.clock.now().as_millis()));
+            }
+        }
+    })
+}
+
+#[test]
+fn on_a_slow_processor_each_poll_begins_late_and_on_others_not() {
+    run(1, |world| async move {
+        let (slow, fast) = (Log::default(), Log::default());
+        world.set_slow_cpu("slow", Some(MILLISECOND * 10));
+        world.start("slow", counts(&slow));
+        world.start("fast", counts(&fast));
+        world.sleep(MILLISECOND * 25).await;
+        assert_eq!(fast.lines().len(), 10);
+        assert_eq!(slow.lines(), ["1 at 20"]);
+        world.sleep(SECOND).await;
+        assert_eq!(slow.lines().last().unwrap(), "10 at 110");
+    });
+}
+
+#[test]
+fn a_processor_that_is_healed_is_as_fast_as_ever() {
+    run(1, |world| async move {
+        let log = Log::default();
+        world.set_slow_cpu("slow", Some(MILLISECOND * 10));
+        world.start("slow", counts(&log));
+        world.sleep(MILLISECOND * 25).await;
+        world.heal_all();
+        world.sleep(MILLISECOND * 10).await;
+        assert_eq!(log.lines().len(), 10);
+    });
+}
+
+#[test]
+fn a_node_with_a_slow_processor_can_be_paused_and_crash_and_is_slow_after_its_restart() {
+    run(1, |world| async move {
+        let log = Log::default();
+        world.set_slow_cpu("slow", Some(MILLISECOND * 10));
+        world.start("slow", counts(&log));
+        world.sleep(MILLISECOND * 25).await;
+        world.pause("slow");
+        world.sleep(SECOND).await;
+        assert_eq!(log.lines(), ["1 at 20"]);
+        world.resume("slow");
+        world.sleep(MILLISECOND * 25).await;
+        assert_eq!(log.lines().len(), 4, "{:?}", log.lines());
+        world.crash("slow");
+        world.sleep(SECOND).await;
+        assert_eq!(log.lines().len(), 4);
+        assert_eq!(world.stats().timers, 0, "a task that died waits for nothing");
+        world.restart("slow");
+        world.sleep(MILLISECOND * 25).await;
+        assert_eq!(log.lines().len(), 5);
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_its_turn_hears_what_came_meanwhile_and_can_be_ended() {
+    run(1, |world| async move {
+        let node = env(&world, "slow");
+        let mut listener = node.network.listen("slow").await.unwrap();
+        let mut client = env(&world, "client").network.connect("slow").await.unwrap();
+        let mut connection = listener.accept().await.unwrap();
+        world.set_slow_cpu("slow", Some(SECOND));
+        let (log, clock) = (Log::default(), node.clock.clone());
+        let said = log.clone();
+        let receives = node.spawn("receives", async move {
+            while let Ok(Some(frame)) = connection.receiver.receive().await {
+                said.say(format!("{frame:?} at {}", clock.now().as_secs()));
+            }
+        });
+        for number in 0..3 {
+            client.sender.send(vec![number]).await.unwrap();
+            world.sleep(MILLISECOND * 100).await;
+        }
+        world.sleep(SECOND).await;
+        assert_eq!(log.lines(), ["[0] at 1", "[1] at 1", "[2] at 1"]);
+        client.sender.send(vec![3]).await.unwrap();
+        world.sleep(MILLISECOND * 500).await;
+        receives.abort();
+        world.sleep(SECOND * 10).await;
+        assert_eq!(log.lines().len(), 3);
+    });
+}

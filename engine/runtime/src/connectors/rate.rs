@@ -44,14 +44,7 @@ impl<S: Source> Source for Rated<S> {
 
     async fn open(&self, env: &Env, splits: Vec<S::Split>) -> Result<Self::Reader, ConnectorError> {
         let reader = self.source.open(env, splits).await?;
-        let budget = self.records_per_second.map(|rate| Budget {
-            env: env.clone(),
-            rate: rate.into(),
-            cost: u128::from(self.parallelism) * NANOS,
-            earned: 0,
-            counted_until: env.clock.now(),
-            is_full: false,
-        });
+        let budget = self.records_per_second.map(|it| Budget::new(env, it, self.parallelism));
         Ok(RatedReader { reader, budget, progress: Progress::NeedsInput })
     }
 }
@@ -64,9 +57,9 @@ pub struct RatedReader<R> {
     progress: Progress,
 }
 
-/// What may be emitted now. A nanosecond earns `rate`, a record costs `cost`; whole numbers only, so that
-/// nothing is lost to rounding.
-struct Budget {
+/// What one source subtask may emit now. A nanosecond earns `rate`, a record costs `cost`; whole numbers
+/// only, so that nothing is lost to rounding.
+pub struct Budget {
     env: Env,
     rate: u128,
     cost: u128,
@@ -77,7 +70,20 @@ struct Budget {
 }
 
 impl Budget {
-    fn records(&self) -> usize {
+    /// The share of one of `parallelism` subtasks in `records_per_second`; it begins empty.
+    pub fn new(env: &Env, records_per_second: u64, parallelism: u32) -> Self {
+        Self {
+            env: env.clone(),
+            rate: records_per_second.into(),
+            cost: u128::from(parallelism) * NANOS,
+            earned: 0,
+            counted_until: env.clock.now(),
+            is_full: false,
+        }
+    }
+
+    /// How many records may be emitted now.
+    pub fn records(&self) -> usize {
         usize::try_from(self.earned / self.cost).unwrap_or(usize::MAX)
     }
 
@@ -90,12 +96,18 @@ impl Budget {
         self.is_full = self.earned == most;
     }
 
-    fn spend(&mut self, records: usize) {
+    /// These records were emitted; at most as many as were allowed.
+    pub fn spend(&mut self, records: usize) {
         self.earned -= records as u128 * self.cost;
     }
 
-    /// Waits until there is at least one record, better a hundredth of a second of them.
-    async fn refill(&mut self) {
+    /// Whether it could not be spent as fast as it was earned.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Waits until there is at least one record, better a hundredth of a second of them. Cancel safe.
+    pub async fn refill(&mut self) {
         self.earn();
         while self.earned < self.cost {
             let wanted = (self.rate * NANOS / 100).max(self.cost);
@@ -159,7 +171,7 @@ impl<R: SourceReader> SourceReader for RatedReader<R> {
 
     /// Behind when a tenth of a second of records waits, or when the source itself is.
     fn is_behind(&self) -> bool {
-        self.reader.is_behind() || self.budget.as_ref().is_some_and(|it| it.is_full)
+        self.reader.is_behind() || self.budget.as_ref().is_some_and(Budget::is_full)
     }
 
     fn splits(&self) -> Vec<R::Split> {

@@ -88,6 +88,15 @@ impl Storage {
         }
     }
 
+    /// The same storage with something between it and its store.
+    #[must_use]
+    pub fn through(
+        self,
+        put_between: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Self {
+        Self { store: put_between(self.store), ..self }
+    }
+
     /// The same storage over a store that cannot replace a file on condition: a file is looked at and then
     /// replaced, and between the two another leader can come first.
     #[must_use]

@@ -9,6 +9,7 @@
 //! commits is reported as duplicated zero times over, that is, as invented.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use crate::Property;
 use crate::history::{Ending, History};
@@ -35,16 +36,16 @@ pub fn check(history: &History) -> Result<(), Violation> {
     let surplus = committed.iter().filter_map(|(line, &seen)| {
         let due = expected.get(line).copied().unwrap_or(0);
         match (due, seen) {
-            (0, _) => Some(format!("invented: {}", shown(line))),
+            (0, _) => Some((*line, format!("invented: {}", shown(line)))),
             (due, seen) if seen > due => {
-                Some(format!("duplicated ({seen} times, {due} due): {}", shown(line)))
+                Some((*line, format!("duplicated ({seen} times, {due} due): {}", shown(line))))
             }
             _ => None,
         }
     });
     let lost = expected.iter().filter(|_| is_finished).filter_map(|(line, &due)| {
         let seen = committed.get(line).copied().unwrap_or(0);
-        (seen < due).then(|| format!("lost ({seen} of {due} committed): {}", shown(line)))
+        (seen < due).then(|| (*line, format!("lost ({seen} of {due} committed): {}", shown(line))))
     });
     let (surplus_count, lost_count) = (surplus.clone().count(), lost.clone().count());
     if surplus_count == 0 && lost_count == 0 {
@@ -54,14 +55,14 @@ pub fn check(history: &History) -> Result<(), Violation> {
         "{lost_count} lines lost, {surplus_count} duplicated or invented, of {} expected",
         expected.len(),
     );
-    Err(Violation::of(&PROPERTY, message).with_details(lost.chain(surplus)))
+    let (lines, details): (Vec<&[u8]>, Vec<_>) = lost.chain(surplus).unzip();
+    Err(Violation::of(&PROPERTY, message).with_details(details).about(lines))
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
     use alloc::vec;
-    use alloc::vec::Vec;
 
     use super::*;
     use crate::history::CommittedFile;

@@ -37,7 +37,8 @@ pub fn check(history: &History) -> Result<(), Violation> {
                 contents.checkpoint,
                 differences.len(),
             );
-            return Err(Violation::of(&PROPERTY, message).with_details(differences));
+            let (keys, details): (Vec<&[u8]>, Vec<_>) = differences.into_iter().unzip();
+            return Err(Violation::of(&PROPERTY, message).with_details(details).about(keys));
         }
     }
     // What could not be read has no positions; `restorable` says that.
@@ -59,19 +60,19 @@ pub fn check(history: &History) -> Result<(), Violation> {
     Ok(())
 }
 
-fn differences(contents: &CheckpointContents) -> Vec<String> {
+fn differences(contents: &CheckpointContents) -> Vec<(&[u8], String)> {
     let (state, expected) = (&contents.state, &contents.expected_state);
     let missing_or_other = expected.iter().filter_map(|(key, due)| match state.get(key) {
-        None => Some(format!("{}: missing, {} due", shown(key), shown(due))),
+        None => Some((key.as_slice(), format!("{}: missing, {} due", shown(key), shown(due)))),
         Some(seen) if seen != due => {
-            Some(format!("{}: {}, {} due", shown(key), shown(seen), shown(due)))
+            Some((key.as_slice(), format!("{}: {}, {} due", shown(key), shown(seen), shown(due))))
         }
         Some(_) => None,
     });
-    let surplus = state
-        .iter()
-        .filter(|(key, _)| !expected.contains_key(*key))
-        .map(|(key, seen)| format!("{}: {}, nothing due", shown(key), shown(seen)));
+    let surplus =
+        state.iter().filter(|(key, _)| !expected.contains_key(*key)).map(|(key, seen)| {
+            (key.as_slice(), format!("{}: {}, nothing due", shown(key), shown(seen)))
+        });
     missing_or_other.chain(surplus).collect()
 }
 

@@ -7,6 +7,7 @@
 //! Weaker than exactly-once output; what at-least-once mode still promises.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use crate::Property;
 use crate::history::{Ending, History};
@@ -33,13 +34,14 @@ pub fn check(history: &History) -> Result<(), Violation> {
     let committed = counted(history.committed_output.iter().flat_map(|file| &file.lines));
     let lost = expected.iter().filter_map(|(line, &due)| {
         let seen = committed.get(line).copied().unwrap_or(0);
-        (seen < due).then(|| format!("lost ({seen} of {due} committed): {}", shown(line)))
+        (seen < due).then(|| (*line, format!("lost ({seen} of {due} committed): {}", shown(line))))
     });
     match lost.clone().count() {
         0 => Ok(()),
         count => {
             let message = format!("{count} lines lost of {} expected", expected.len());
-            Err(Violation::of(&PROPERTY, message).with_details(lost))
+            let (lines, details): (Vec<&[u8]>, Vec<_>) = lost.unzip();
+            Err(Violation::of(&PROPERTY, message).with_details(details).about(lines))
         }
     }
 }

@@ -11,7 +11,7 @@ use super::Reader;
 use crate::scenario::problem::Problem;
 use crate::scenario::{CheckpointText, StateText, quantity};
 
-impl Reader {
+impl Reader<'_> {
     /// `"aligned"`, `"unaligned"`, or how long a barrier waits before it overtakes: `"200ms"`.
     fn alignment(&mut self, text: &CheckpointText) -> Alignment {
         let Some(alignment) = &text.alignment else { return Alignment::Aligned };

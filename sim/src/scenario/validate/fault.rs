@@ -7,47 +7,29 @@ use seawall_protocol::event::Event;
 use toml::Spanned;
 
 use super::Reader;
-use crate::fault;
-use crate::scenario::meaning::{DiskError, Fault, Node, Nodes, On, Trigger, Verb};
+use crate::fault::{Fault, FaultText, MishapKind, Nodes, On, Trigger, Verb};
+use crate::scenario::OnText;
+use crate::scenario::meaning::Node;
 use crate::scenario::problem::{Problem, list_names, unknown};
-use crate::scenario::quantity::{TimeRange, show_time};
-use crate::scenario::{FaultText, OnText};
+use crate::scenario::quantity::show_time;
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn fault(&mut self, number: usize, text: &Spanned<FaultText>) -> Option<Fault> {
         const TRIGGERS: [&str; 3] = ["at", "on", "every"];
-        const VERBS: [&str; 9] = [
-            "crash",
-            "pause",
-            "partition",
-            "reset",
-            "slow_network",
-            "slow_disk",
-            "slow_checkpoint",
-            "fail_disk",
-            "ask",
-        ];
         let it = text.get_ref();
         let triggers = [it.at.is_some(), it.on.is_some(), it.every.is_some()];
-        let verbs = [
-            it.crash.is_some(),
-            it.pause.is_some(),
-            it.partition.is_some(),
-            it.reset.is_some(),
-            it.slow_network.is_some(),
-            it.slow_disk.is_some(),
-            it.slow_checkpoint.is_some(),
-            it.fail_disk.is_some(),
-            it.ask.is_some(),
-        ];
+        let triggers: Vec<_> =
+            TRIGGERS.iter().zip(triggers).filter(|(_, it)| *it).map(|(name, _)| *name).collect();
+        let verbs = it.verbs();
+        let written: Vec<_> = verbs.iter().map(|(_, it)| it.name()).collect();
         let has_trigger = self.exactly_one(number, text.span(), "trigger", &TRIGGERS, &triggers);
-        let has_verb = self.exactly_one(number, text.span(), "verb", &VERBS, &verbs);
+        let has_verb = self.exactly_one(number, text.span(), "verb", Verb::NAMES, &written);
         let trigger = self.trigger(it);
-        let verb = self.verb(it);
-        if !has_trigger || !has_verb {
-            return None;
+        for (span, verb) in &verbs {
+            self.verb(span, verb, trigger.as_ref());
         }
-        Some(Fault { trigger: trigger?, verb: verb? })
+        let (_, verb) = verbs.into_iter().next()?;
+        (has_trigger && has_verb).then_some(Fault { trigger: trigger?, verb })
     }
 
     fn exactly_one(
@@ -55,15 +37,13 @@ impl Reader {
         number: usize,
         span: Range<usize>,
         what: &str,
-        names: &[&str],
-        present: &[bool],
+        legal: &[&str],
+        written: &[&str],
     ) -> bool {
-        let written: Vec<_> =
-            names.iter().zip(present).filter(|(_, it)| **it).map(|(name, _)| *name).collect();
         if written.len() == 1 {
             return true;
         }
-        let found = match written.as_slice() {
+        let found = match written {
             [] => format!("no {what}"),
             more => format!("{} {what}s ({})", more.len(), list_names(more.iter().copied())),
         };
@@ -71,7 +51,7 @@ impl Reader {
             span.start..span.start + "[[fault]]".len(),
             format!(
                 "fault {number} names {found}, expected exactly one of {}",
-                list_names(names.iter().copied())
+                list_names(legal.iter().copied())
             ),
         );
         self.problem(if written.len() > 1 {
@@ -101,7 +81,7 @@ impl Reader {
             self.within_until(every.span(), every.get_ref().0);
             return Some(Trigger::Every(every.get_ref().0));
         }
-        it.on.as_ref().map(|on| Trigger::On(self.on(on.get_ref())))
+        it.on.as_ref().and_then(|on| self.on(&on.span(), on.get_ref())).map(Trigger::On)
     }
 
     fn within_until(&mut self, span: Range<usize>, time: Duration) {
@@ -117,8 +97,31 @@ impl Reader {
         }
     }
 
-    fn on(&mut self, on: &OnText) -> On {
-        self.name("event", &on.event, Event::NAMES);
+    fn on(&mut self, span: &Range<usize>, on: &OnText) -> Option<On> {
+        let written = [on.event.is_some(), on.fault.is_some(), on.call.is_some()];
+        if written.iter().filter(|it| **it).count() != 1 {
+            let message = "`on` waits for exactly one of `event`, `fault`, `call`";
+            self.problem(Problem::at(span.clone(), message));
+            return None;
+        }
+        if let Some(event) = &on.event {
+            self.name("event", event, Event::NAMES);
+        }
+        if let Some(fault) = &on.fault {
+            self.name("fault", fault, Verb::NAMES);
+        }
+        let of_event = "only an event has one";
+        let of_call = "only a call has one";
+        for (key, span, is_read, why) in [
+            ("checkpoint", on.checkpoint.as_ref().map(Spanned::span), on.event.is_some(), of_event),
+            ("subtask", on.subtask.as_ref().map(Spanned::span), on.event.is_some(), of_event),
+            ("path", on.path.as_ref().map(Spanned::span), on.call.is_some(), of_call),
+            ("when", on.when.as_ref().map(Spanned::span), on.call.is_some(), of_call),
+        ] {
+            if let (Some(span), false) = (span, is_read) {
+                self.problem(Problem::at(span, format!("`{key}` has no effect: {why}")));
+            }
+        }
         let nth = on.nth.as_ref().map_or(1, |it| self.at_least_one("`nth`", it));
         if let Some(subtask) = &on.subtask
             && !self.subtasks.is_empty()
@@ -128,139 +131,91 @@ impl Reader {
             let problem = unknown(subtask.span(), "subtask", subtask.get_ref(), legal);
             self.problem(problem);
         }
-        let node = on.node.as_ref().and_then(|it| match self.node(it)? {
-            Nodes::One(node) => Some(node),
-            Nodes::AnyWorker | Nodes::Any => {
-                self.problem(Problem::at(
-                    it.span(),
-                    "`node` of a trigger must be one node; leave it out to match any",
-                ));
-                None
-            }
-        });
-        On {
-            event: on.event.get_ref().clone(),
+        if let Some(node) = &on.node {
+            self.node(&node.span(), *node.get_ref());
+        }
+        Some(On {
+            event: on.event.as_ref().map(|it| it.get_ref().clone()),
+            fault: on.fault.as_ref().map(|it| it.get_ref().clone()),
+            call: on.call.as_ref().map(|it| *it.get_ref()),
+            path: on.path.as_ref().map(|it| it.get_ref().clone()),
+            when: on.when.as_ref().map(|it| *it.get_ref()),
             nth,
             checkpoint: on.checkpoint.as_ref().map(|it| *it.get_ref()),
             subtask: on.subtask.as_ref().map(|it| it.get_ref().clone()),
-            node,
-            after: on.after.unwrap_or(TimeRange::exactly(Duration::ZERO)),
-        }
-    }
-
-    fn verb(&mut self, it: &FaultText) -> Option<Verb> {
-        if let Some(crash) = &it.crash {
-            let crash = crash.get_ref();
-            return Some(Verb::Crash {
-                node: self.node(&crash.node)?,
-                restart_after: crash.restart_after,
-            });
-        }
-        if let Some(pause) = &it.pause {
-            let pause = pause.get_ref();
-            return Some(Verb::Pause {
-                node: self.node(&pause.node)?,
-                resume_after: pause.resume_after,
-            });
-        }
-        if let Some(partition) = &it.partition {
-            let it = partition.get_ref();
-            let (from, to) = self.sides(&it.from, &it.to);
-            return Some(Verb::Partition {
-                from: from?,
-                to: to?,
-                both: it.both,
-                heal_after: it.heal_after,
-            });
-        }
-        if let Some(reset) = &it.reset {
-            let (from, to) = self.sides(&reset.get_ref().from, &reset.get_ref().to);
-            return Some(Verb::Reset { from: from?, to: to? });
-        }
-        if let Some(slow) = &it.slow_network {
-            let it = slow.get_ref();
-            let (from, to) = self.sides(&it.from, &it.to);
-            return Some(Verb::SlowNetwork {
-                from: from?,
-                to: to?,
-                both: it.both,
-                latency: it.latency,
-                lasts: it.lasts,
-            });
-        }
-        if let Some(slow) = &it.slow_disk {
-            let it = slow.get_ref();
-            return Some(Verb::SlowDisk {
-                node: self.node(&it.node)?,
-                latency: it.latency,
-                lasts: it.lasts,
-            });
-        }
-        if let Some(slow) = &it.slow_checkpoint {
-            let it = slow.get_ref();
-            return Some(Verb::SlowCheckpoint { node: self.node(&it.node)?, stall: it.stall });
-        }
-        if let Some(ask) = &it.ask {
-            let what = &ask.get_ref().what;
-            self.name("request", what, &fault::ASKS.map(|(name, _)| name));
-            let found = fault::ASKS.into_iter().find(|(name, _)| name == what.get_ref());
-            return found.map(|(_, ask)| Verb::Ask(ask));
-        }
-        let it = it.fail_disk.as_ref()?.get_ref();
-        self.name("disk error", &it.error, &DiskError::NAMES);
-        Some(Verb::FailDisk {
-            node: self.node(&it.node)?,
-            error: DiskError::from_name(it.error.get_ref())?,
-            count: it.count.as_ref().map_or(1, |it| self.at_least_one("`count`", it)),
-            path: it.path.clone(),
+            node: on.node.as_ref().map(|it| *it.get_ref()),
+            after: on.after,
         })
     }
 
-    fn sides(
-        &mut self,
-        from: &Spanned<Vec<Spanned<String>>>,
-        to: &Spanned<Vec<Spanned<String>>>,
-    ) -> (Option<Vec<Nodes>>, Option<Vec<Nodes>>) {
-        for (side, what) in [(from, "from"), (to, "to")] {
-            if side.get_ref().is_empty() {
-                self.problem(Problem::at(
-                    side.span(),
-                    format!("`{what}` is empty, expected at least one node"),
-                ));
+    /// What no table can check alone.
+    fn verb(&mut self, span: &Range<usize>, verb: &Verb, trigger: Option<&Trigger>) {
+        for node in verb.nodes() {
+            if let Nodes::One(node) = node {
+                self.node(span, node);
             }
         }
-        let both = from.get_ref().iter().find_map(|it| {
-            to.get_ref()
-                .iter()
-                .find(|other| other.get_ref() == it.get_ref() && !it.get_ref().contains('*'))
-        });
-        if let Some(both) = both {
-            let message = format!("`{}` is on both sides", both.get_ref());
-            self.problem(Problem::at(both.span(), message));
+        let sides = verb.sides();
+        if sides.iter().any(Vec::is_empty) {
+            self.problem(Problem::at(span.clone(), "a side is empty, expected at least one node"));
         }
-        let mut nodes = |side: &[Spanned<String>]| -> Option<Vec<Nodes>> {
-            let nodes: Vec<_> = side.iter().map(|it| self.node(it)).collect();
-            nodes.into_iter().collect()
+        if let [from, to] = sides.as_slice() {
+            let is_one = |it: &&Nodes| matches!(it, Nodes::One(_));
+            if let Some(twice) = from.iter().filter(is_one).find(|it| to.contains(it)) {
+                let place = self.place_of_name(span, &twice.to_string());
+                self.problem(Problem::at(place, format!("`{twice}` is on both sides")));
+            }
+        }
+        let is_at_once = |it: &Trigger| match it {
+            Trigger::On(on) => on.event.is_some() && on.after.is_none(),
+            Trigger::At(_) | Trigger::Every(_) => false,
         };
-        (nodes(from.get_ref()), nodes(to.get_ref()))
+        if verb.needs_event() && !trigger.is_some_and(is_at_once) {
+            let message = format!("`{}` strikes whoever reports an event", verb.name());
+            let hint = "trigger it with `on = { event = \"...\" }`, without `after`";
+            self.problem(Problem::at(span.clone(), message).hint(hint));
+        }
+        if let Verb::FailService(it) = verb
+            && it.by.is_some()
+            && !matches!(it.mishap, MishapKind::Indeterminate | MishapKind::Slow)
+        {
+            let message = "`by` has no effect: only `indeterminate` and `slow` answer later";
+            self.problem(Problem::at(span.clone(), message));
+        }
+        if let Verb::IdleInput(it) = verb
+            && it.gap.is_some()
+            && it.times.is_none()
+        {
+            let message = "`gap` has no effect without `times`";
+            self.problem(Problem::at(span.clone(), message));
+        }
+        if let Verb::Clock(clock) = verb
+            && clock.ahead.is_none()
+            && clock.drift.is_none()
+        {
+            let message = "the clock does nothing, expected `ahead`, `drift` or both";
+            self.problem(Problem::at(span.clone(), message));
+        }
     }
 
-    fn node(&mut self, name: &Spanned<String>) -> Option<Nodes> {
-        match name.get_ref().as_str() {
-            "*" => return Some(Nodes::Any),
-            "worker-*" => return Some(Nodes::AnyWorker),
-            _ => {}
-        }
-        match Node::from_name(name.get_ref()) {
-            Some(Node::Worker(number)) if number == 0 || number > self.workers => {}
-            Some(node) => return Some(Nodes::One(node)),
-            None => {}
+    /// The last place of a node's name in a part of the text.
+    fn place_of_name(&self, span: &Range<usize>, name: &str) -> Range<usize> {
+        let quoted = format!("\"{name}\"");
+        let found = self.text.get(span.clone()).and_then(|it| it.rfind(&quoted));
+        found.map_or_else(|| span.clone(), |it| span.start + it..span.start + it + quoted.len())
+    }
+
+    fn node(&mut self, span: &Range<usize>, node: Node) {
+        let Node::Worker(number) = node else { return };
+        if (1..=self.workers).contains(&number) {
+            return;
         }
         let mut legal = vec!["coordinator".to_owned()];
         legal.extend((1..=self.workers).map(|it| format!("worker-{it}")));
         legal.extend(["worker-*".to_owned(), "*".to_owned()]);
         let legal: Vec<_> = legal.iter().map(String::as_str).collect();
-        self.problem(unknown(name.span(), "node", name.get_ref(), legal.iter().copied()));
-        None
+        let name = node.to_string();
+        let place = self.place_of_name(span, &name);
+        self.problem(unknown(place, "node", &name, legal.iter().copied()));
     }
 }

@@ -13,7 +13,7 @@ use crate::scenario::problem::{Problem, list_names};
 use crate::scenario::quantity::{Percent, Time};
 use crate::scenario::{HeartbeatText, RestartText, ThenText};
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn restart(&mut self, text: &Spanned<RestartText>) -> Option<RestartStrategy> {
         const STRATEGIES: [&str; 4] = ["none", "fixed-delay", "failure-rate", "exponential-delay"];
         let it = text.get_ref();

@@ -1,14 +1,15 @@
-//! What runs, and on what: the tables `[job]` and `[cluster]`.
+//! What runs, and on what: the tables `[job]`, `[own_job]` and `[cluster]`.
 
 use seawall_protocol::limits;
+use toml::Spanned;
 
 use super::Reader;
-use crate::scenario::ScenarioText;
 use crate::scenario::meaning::{Cluster, Workload};
 use crate::scenario::problem::Problem;
+use crate::scenario::{JobText, OwnJobText, ScenarioText};
 use crate::{legal, workload};
 
-impl Reader {
+impl Reader<'_> {
     pub(super) fn cluster(&mut self, shapes: &ScenarioText) -> Cluster {
         let cluster = &shapes.cluster;
         self.workers = self.at_least_one("`workers`", &cluster.workers);
@@ -35,15 +36,45 @@ impl Reader {
     }
 
     pub(super) fn workload(&mut self, shapes: &ScenarioText, cluster: Cluster) -> Option<Workload> {
-        let job = &shapes.job;
-        let name = job.name.get_ref().as_str();
-        self.name("job", &job.name, &legal::jobs());
-        let parallelism = self.at_least_one("`parallelism`", &job.parallelism);
+        match (&shapes.job, &shapes.own_job) {
+            (Some(job), None) => self.built_in(job, cluster),
+            (None, Some(job)) => Some(self.own(job, cluster)),
+            (None, None) => {
+                self.problem(Problem::at(0..0, "missing field `job`"));
+                None
+            }
+            (Some(_), Some(job)) => {
+                let message = "`[own_job]` beside `[job]`, expected one job";
+                self.problem(Problem::at(job.name.span(), message));
+                None
+            }
+        }
+    }
+
+    /// A job that this program does not have: all that a file can say of it is how it is run.
+    fn own(&mut self, job: &OwnJobText, cluster: Cluster) -> Workload {
+        Workload {
+            job: job.name.get_ref().clone(),
+            is_own: true,
+            parallelism: self.parallelism(&job.parallelism, cluster),
+            records: job.records,
+            keys: 0,
+            rate: Some(job.rate.0),
+            sink_rate: None,
+            files: 0,
+            gzip: false,
+            malformed: None,
+            skew: None,
+        }
+    }
+
+    fn parallelism(&mut self, text: &Spanned<u32>, cluster: Cluster) -> u32 {
+        let parallelism = self.at_least_one("`parallelism`", text);
         let slots = u64::from(cluster.workers) * u64::from(cluster.slots_per_worker);
         if u64::from(parallelism) > slots {
             self.problem(
                 Problem::at(
-                    job.parallelism.span(),
+                    text.span(),
                     format!(
                         "parallelism {parallelism} needs {parallelism} slots, the cluster has {slots}: {} workers with {} each",
                         cluster.workers, cluster.slots_per_worker
@@ -52,6 +83,13 @@ impl Reader {
                 .hint("raise cluster.workers or cluster.slots_per_worker, or lower job.parallelism"),
             );
         }
+        parallelism
+    }
+
+    fn built_in(&mut self, job: &JobText, cluster: Cluster) -> Option<Workload> {
+        let name = job.name.get_ref().as_str();
+        self.name("job", &job.name, &legal::jobs());
+        let parallelism = self.parallelism(&job.parallelism, cluster);
         let (records, keys) = (*job.records.get_ref(), *job.keys.get_ref());
         if keys == 0 || keys > records.max(1) {
             self.problem(Problem::at(
@@ -76,6 +114,19 @@ impl Reader {
             let message = format!("`gzip` has no effect: {name} reads no files");
             self.problem(Problem::at(gzip.span(), message));
         }
+        let shares =
+            [("malformed", &job.malformed, name == "access-log"), ("skew", &job.skew, reads_files)];
+        for (key, share, is_read) in shares {
+            let Some(share) = share else { continue };
+            if !is_read {
+                let message = format!("`{key}` has no effect on the input of {name}");
+                self.problem(Problem::at(share.span(), message));
+            }
+            if share.get_ref().0 > 100 {
+                let message = format!("`{key}` is {}, expected at most 100%", share.get_ref());
+                self.problem(Problem::at(share.span(), message));
+            }
+        }
         if let Some(rate) = &job.sink_rate
             && !workload::has_slow_sink(name)
         {
@@ -86,6 +137,7 @@ impl Reader {
         }
         Some(Workload {
             job: name.to_owned(),
+            is_own: false,
             parallelism,
             records,
             keys,
@@ -93,6 +145,8 @@ impl Reader {
             sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
             files,
             gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
+            malformed: job.malformed.as_ref().map(|it| it.get_ref().0),
+            skew: job.skew.as_ref().map(|it| it.get_ref().0),
         })
     }
 }

@@ -21,14 +21,32 @@ pub(super) struct Change {
 
 impl Change {
     pub(super) fn apply(&self, names: &mut Names) {
+        self.vacate(names);
+        self.bind(names);
+    }
+
+    pub(super) fn vacate(&self, names: &mut Names) {
         if let Some(path) = &self.vacates {
             names.remove(path);
         }
+    }
+
+    pub(super) fn bind(&self, names: &mut Names) {
         if let Some((path, name)) = &self.binds
             && has_parent(names, path)
         {
             names.insert(path.clone(), *name);
         }
+    }
+
+    pub(super) fn is_rename(&self) -> bool {
+        self.vacates.is_some() && self.binds.is_some()
+    }
+
+    /// The directory of the name that appears, or else of the one that disappears.
+    pub(super) fn directory(&self) -> &Path {
+        let path = self.binds.as_ref().map(|(path, _)| path).or(self.vacates.as_ref());
+        parent(path.expect("a change changes something"))
     }
 
     pub(super) fn is_in(&self, directory: &Path) -> bool {

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use seawall_env::Scratch;
 
 use super::inode::prefix;
-use super::names::contains;
-use super::{NodeDisk, State};
+use super::watch::Access;
+use super::{Lie, NodeDisk, State};
 use crate::world::entropy::Stream;
 use crate::world::{lock, nanos, still_running};
 
@@ -31,9 +31,13 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Inverts one bit of one file whose path contains the text.
-    pub(super) fn flip_bit(&mut self, part: &str, stream: &mut Stream) -> Option<(PathBuf, u64)> {
-        let rots = |it: &&mut Content| contains(&it.path, part) && !it.bytes.is_empty();
+    /// Inverts one bit of one file that may rot.
+    pub(super) fn flip_bit(
+        &mut self,
+        may_rot: &dyn Fn(&Path) -> bool,
+        stream: &mut Stream,
+    ) -> Option<(PathBuf, u64)> {
+        let rots = |it: &&mut Content| may_rot(&it.path) && !it.bytes.is_empty();
         let mut candidates: Vec<_> = self.files.values_mut().filter(rots).collect();
         let chosen = usize::try_from(stream.below(candidates.len().max(1) as u64)).ok()?;
         let file = candidates.get_mut(chosen)?;
@@ -64,6 +68,8 @@ impl ScratchHandle {
     /// Takes the time of one call and whatever failure strikes it, then acts.
     fn call<T>(
         &self,
+        access: Access,
+        bytes: usize,
         act: impl FnOnce(&mut Vec<u8>, io::Result<()>, &mut Stream) -> io::Result<T>,
     ) -> io::Result<T> {
         if !self.disk.life.is_running() {
@@ -71,8 +77,9 @@ impl ScratchHandle {
         }
         let state = &mut *lock(&self.disk.volume.state);
         let node = self.disk.life.node.index;
-        self.debt.fetch_add(state.scratch_delay(node), Ordering::Relaxed);
-        let failure = state.take_failure(node, &self.path);
+        let delay = state.scratch_delay(self.disk.volume.timeline.now(), node, bytes);
+        self.debt.fetch_add(delay, Ordering::Relaxed);
+        let failure = state.trouble.take_failure(node, access, &self.path);
         let content = state.scratch.files.get_mut(&self.number).expect("an open file exists");
         act(&mut content.bytes, failure, &mut state.stream)
     }
@@ -81,26 +88,29 @@ impl ScratchHandle {
 #[async_trait]
 impl Scratch for ScratchHandle {
     fn length(&self) -> io::Result<u64> {
-        self.call(|bytes, failure, _| failure.map(|()| bytes.len() as u64))
+        self.call(Access::Read, 0, |bytes, failure, _| failure.map(|()| bytes.len() as u64))
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
-        self.call(|bytes, failure, _| failure.map(|()| bytes.resize(length, 0)))
+        self.call(Access::Write, 0, |bytes, failure, _| failure.map(|()| bytes.resize(length, 0)))
     }
 
     fn read_at(&self, position: u64, into: &mut [u8]) -> io::Result<()> {
-        self.call(|bytes, failure, _| {
+        let length = into.len();
+        self.call(Access::Read, length, |bytes, failure, _| {
             failure?;
             let start = usize::try_from(position).map_err(io::Error::other)?;
-            let read = start.checked_add(into.len()).and_then(|end| bytes.get(start..end));
+            let read = start.checked_add(length).and_then(|end| bytes.get(start..end));
             into.copy_from_slice(read.ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())
-        })
+        })?;
+        lock(&self.disk.volume.state).rot(self.disk.life.node.index, &self.path, into);
+        Ok(())
     }
 
     fn write_at(&self, position: u64, written: &[u8]) -> io::Result<()> {
-        self.call(|bytes, failure, stream| {
+        self.call(Access::Write, written.len(), |bytes, failure, stream| {
             let start = usize::try_from(position).map_err(io::Error::other)?;
             let length = match &failure {
                 Ok(()) => written.len(),
@@ -133,9 +143,19 @@ impl Drop for ScratchHandle {
 
 impl State {
     /// How long one call on a scratch file should take: a node with a slow disk is slow here, too.
-    fn scratch_delay(&mut self, node: u32) -> u64 {
+    fn scratch_delay(&mut self, now: u64, node: u32, bytes: usize) -> u64 {
         self.operations += 1;
-        let range = self.latencies.get(&node).unwrap_or(&self.config.scratch_latency);
-        nanos(self.stream.duration(range))
+        let slow = self.trouble.latencies.get(&node);
+        let delay = nanos(self.stream.duration(slow.unwrap_or(&self.config.scratch_latency)));
+        let (own, _) = self.trouble.transfer(now, node, bytes);
+        delay.saturating_add(own)
+    }
+
+    /// Inverts a bit of what was read, if the disk lies about it.
+    pub(super) fn rot(&mut self, node: u32, path: &Path, bytes: &mut [u8]) {
+        if !bytes.is_empty() && self.trouble.lies(node, Lie::RottenRead, path) {
+            let bit = self.stream.below(bytes.len() as u64 * 8);
+            bytes[usize::try_from(bit / 8).expect("an index")] ^= 1 << (bit % 8);
+        }
     }
 }
