@@ -7,7 +7,7 @@
 //! subject (job and its input) ───────────┘         recorder, inject, liveness
 //!   workload: built in · storm: your own
 //! swarm (a scenario for each seed) · shrink (the smallest run that fails alike) · explain (why it fails)
-//! sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
+//! coverage (what runs reached) · sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
 #[cfg(not(madsim))]
@@ -17,6 +17,7 @@ compile_error!(
 );
 
 pub mod budget;
+pub mod coverage;
 mod evidence;
 pub mod explain;
 pub mod fault;

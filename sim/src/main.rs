@@ -27,6 +27,9 @@ enum Command {
     Run(cli::run::Arguments),
     /// Run scenarios over many seeds and print a verdict table
     Sweep(cli::sweep::Arguments),
+    /// Run scenarios and print which rare branches they reached, which faults in which phase, and what
+    /// stayed dark
+    Coverage(cli::coverage::Arguments),
     /// Run a seed file again; it must be the same run, byte for byte
     Replay(cli::replay::Arguments),
     /// Find the smallest run that fails as a seed file does
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let code = match Cli::parse().command {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Sweep(arguments) => cli::sweep::run(&arguments),
+        Command::Coverage(arguments) => cli::coverage::run(&arguments),
         Command::Replay(arguments) => cli::replay::run(&arguments),
         Command::Shrink(arguments) => cli::shrink::run(&arguments),
         Command::Explain(arguments) => cli::explain::run(&arguments),

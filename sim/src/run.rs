@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError, mpsc};
 use std::time::Duration;
 
 use seawall_env::Env;
+use seawall_probe::{Draw, Hits, Site};
 use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
@@ -28,6 +29,7 @@ use seawall_runtime::storage::savepoint::Restore;
 use seawall_runtime::worker::{self, WorkerConfig};
 use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
+use crate::coverage::Coverage;
 use crate::evidence::{self, Evidence};
 use crate::fault::{self, Fault, Verb};
 use crate::inject::Injector;
@@ -181,11 +183,18 @@ fn on_this_thread(
             let violated = vec!["recovers".to_owned()];
             let judged = (Outcome::Stuck { pending }, violated);
             // Nobody listens when the run came to its end in this moment.
-            let _ = answer.send(verdict(seed, judged, schedule, &recorder, None));
+            let hits = Hits::default(); // They are that thread's, which does not return.
+            let _ = answer.send(verdict(seed, judged, schedule, &recorder, hits, None));
         })
     };
+    let streams = |site: Site| -> Draw {
+        let mut stream = Streams::new(seed).stream(&format!("buggify/{}", site.name()));
+        Box::new(move |bound| stream.below(bound))
+    };
+    seawall_probe::begin(scenario.is_buggified.then_some(&streams));
     let ended =
         catch_unwind(AssertUnwindSafe(|| World::try_run(seed, config, |world| stage.play(world))));
+    let hits = seawall_probe::end();
     drop(watchdog);
     let (judged, facts) = match ended {
         Ok(Ok(facts)) => {
@@ -211,7 +220,7 @@ fn on_this_thread(
         }
     };
     // The caller may have been told that this run hangs, and gone on.
-    let _ = answer.send(verdict(seed, judged, schedule, &recorder, facts));
+    let _ = answer.send(verdict(seed, judged, schedule, &recorder, hits, facts));
 }
 
 fn verdict(
@@ -219,10 +228,14 @@ fn verdict(
     (result, violated): (Outcome, Vec<String>),
     schedule: Vec<Fault>,
     recorder: &Recorder,
+    hits: Hits,
     facts: Option<Facts>,
 ) -> Verdict {
     let (trace, begun, unjudged) = recorder.try_look();
     let counts = count(&trace);
+    let faults = schedule.iter().zip(&begun);
+    let faults = faults.filter_map(|(fault, entry)| Some(((*entry)?, fault.verb.name())));
+    let coverage = Coverage::of(hits, &trace, faults);
     let last = trace.entries.last().map_or(Duration::ZERO, |it| it.at);
     let mut messages = Vec::new();
     let (strikes, virtual_time, checkpoints, committed) = match facts {
@@ -245,6 +258,7 @@ fn verdict(
         begun,
         trace,
         counts,
+        coverage,
         strikes,
         messages,
         virtual_time,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use seawall_runtime::storage::history::History;
 use seawall_spec::CommittedFile;
 
+use crate::coverage::Coverage;
 use crate::fault::Fault;
 use crate::trace::Trace;
 use crate::world::Message;
@@ -31,6 +32,8 @@ pub struct Verdict {
     pub trace: Trace,
     /// How often.
     pub counts: Counts,
+    /// What it reached.
+    pub coverage: Coverage,
     /// How often faults changed something, by the names of the world.
     pub strikes: BTreeMap<&'static str, u64>,
     /// Every frame that was sent, where that was asked for.

@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Each package with the packages of the workspace it may use. Cargo enforces what is listed in the
 /// manifests; this enforces the manifests.
 const ARROWS: &[(&str, &str, &[&str])] = &[
-    ("engine/protocol", "protocol", &[]),
+    ("engine/probe", "probe", &[]),
+    ("engine/protocol", "protocol", &["probe"]),
     ("engine/spec", "spec", &["protocol"]),
     ("engine/env", "env", &["protocol"]),
     ("engine/stream", "stream", &["protocol", "env"]),
-    ("engine/runtime", "runtime", &["protocol", "env", "stream"]),
+    ("engine/runtime", "runtime", &["probe", "protocol", "env", "stream"]),
     ("engine/jobs", "jobs", &["protocol", "env", "stream", "runtime"]),
     ("engine/config", "config", &["protocol"]),
     ("models", "models", &["protocol", "spec"]),
-    ("sim", "sim", &["protocol", "spec", "env", "stream", "runtime", "jobs", "models"]),
+    ("sim", "sim", &["probe", "protocol", "spec", "env", "stream", "runtime", "jobs", "models"]),
     (".", "the program", &["protocol", "env", "stream", "runtime", "jobs", "config"]),
 ];
 
@@ -71,6 +73,7 @@ fn only_the_simulator_depends_on_madsim_and_only_models_on_stateright() {
 
 #[test]
 fn protocol_and_spec_have_no_standard_library() {
+    // The probe crate has one too, but only in the simulator's build, which counts by thread.
     for directory in ["engine/protocol", "engine/spec"] {
         let source = fs::read_to_string(root().join(directory).join("src/lib.rs")).unwrap();
         assert!(source.lines().any(|it| it == "#![no_std]"), "{directory}");
@@ -114,6 +117,22 @@ fn the_program_contains_no_symbol_of_madsim() {
             assert!(found.is_some());
         }
     }
+}
+
+#[test]
+fn a_production_build_has_no_storm() {
+    let features = |package: &str| {
+        let arguments = ["tree", "--offline", "--edges", "normal,features", "--package", package];
+        let tree =
+            Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        String::from_utf8(tree.stdout).unwrap()
+    };
+    let storm = "seawall-probe feature \"storm\"";
+    let production = features("seawall");
+    assert!(production.contains("seawall-probe v"), "it is in the tree: {production}");
+    assert!(!production.contains(storm), "counters and buggify sites are for the simulator");
+    assert!(features("seawall-sim").contains(storm), "which has them");
 }
 
 /// Lines of code below `src` of a package, or of the directory itself, without comments.

@@ -25,6 +25,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use crate::config::{Alignment, CheckpointMode};
 use crate::ids::{ChannelId, CheckpointId};
 use crate::limits::{REMEMBERED_CANCELLED_MAX, TRACKED_BARRIERS_MAX};
@@ -158,6 +160,7 @@ impl Aligner {
     pub fn on_trigger(&mut self, barrier: Barrier, out: &mut Vec<Effect>) {
         let checkpoint = barrier.checkpoint;
         if self.is_aligning(checkpoint) {
+            sometimes!(TriggerAfterItsBarrier);
             out.push(Effect::Ignore(checkpoint)); // A barrier came first.
         } else if self.open.is_empty() {
             if self.admits(checkpoint, out) {
@@ -165,6 +168,7 @@ impl Aligner {
                 self.cut(checkpoint, out);
             }
         } else if self.begin(barrier, out) {
+            sometimes!(TriggerWithOpenChannels);
             self.overtake(checkpoint, None, out);
         }
     }
@@ -178,6 +182,7 @@ impl Aligner {
         }
         if self.capturing() == Some(checkpoint) {
             if !self.end_capture(channel, out) {
+                sometimes!(BarrierBehindItsCapture);
                 out.push(Effect::Ignore(checkpoint));
             }
             return;
@@ -188,6 +193,7 @@ impl Aligner {
 
         let delivered = &self.collecting[&checkpoint].delivered;
         if delivered.contains(&channel) {
+            sometimes!(BarrierTwiceOnOneChannel);
             out.push(Effect::Ignore(checkpoint));
         } else if delivered.len() + 1 == self.open.len() {
             // The channel that completes the cut is never blocked, which is all of C9.
@@ -198,6 +204,7 @@ impl Aligner {
             if self.mode == CheckpointMode::ExactlyOnce {
                 out.push(Effect::Block { channel, checkpoint });
             }
+            sometimes!(self.collecting.len() > 1, SeveralCheckpointsCounted);
             self.drop_oldest_collected(out);
         }
     }
@@ -212,6 +219,8 @@ impl Aligner {
             && self.open.contains(&channel)
             && !self.pointwise.contains(&channel)
             && barrier.overtakes() != Alignment::Aligned;
+        sometimes!(self.pointwise.contains(&channel), WordOfPointwiseBarrier);
+        sometimes!(is_heeded && is_known, WordOfOldBarrier);
         if is_heeded && !is_known && self.begin(barrier, out) {
             self.overtake(checkpoint, None, out);
         }
@@ -221,26 +230,32 @@ impl Aligner {
     pub fn on_timeout(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if let Some(collected) = self.collecting.get_mut(&checkpoint) {
             collected.barrier.alignment = Alignment::Unaligned;
-            self.overtake(checkpoint, None, out);
+            let has_cut = self.overtake(checkpoint, None, out);
+            sometimes!(!has_cut, TimeoutWaitsForPointwise);
         }
     }
 
     /// Handles the word that a channel holds its end, behind records that were not read yet: all that
     /// it can add to a capture was added.
     pub fn on_end_announced(&mut self, channel: ChannelId, out: &mut Vec<Effect>) {
-        self.end_capture(channel, out);
+        let has_ended = self.end_capture(channel, out);
+        sometimes!(has_ended, CloseEndsCapture);
     }
 
     /// Handles a cancel marker at the head of a channel: upstream will not send this barrier (C6). Also
     /// for a checkpoint that the subtask itself declines before it started.
     pub fn on_cancel_marker(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.collecting.contains_key(&checkpoint) {
+            sometimes!(CancelMarkerEndsAlignment);
             self.abandon(checkpoint, false, out);
         } else if self.capturing() == Some(checkpoint) {
+            sometimes!(CancelMarkerEndsCapture);
             self.abandon_capture(false, out);
         } else if checkpoint <= self.newest || self.cancelled.get(&checkpoint) == Some(&true) {
+            sometimes!(CancelMarkerRepeated);
             out.push(Effect::Ignore(checkpoint));
         } else {
+            sometimes!(CancelMarkerAheadOfBarrier);
             out.push(Effect::ForwardCancelMarker(checkpoint));
             self.remember_cancelled(checkpoint, true);
         }
@@ -250,10 +265,13 @@ impl Aligner {
     /// they would otherwise wait for a barrier: the coordinator tells every subtask itself.
     pub fn on_aborted(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.collecting.contains_key(&checkpoint) {
+            sometimes!(AbortEndsAlignment);
             self.abandon(checkpoint, false, out);
         } else if self.capturing() == Some(checkpoint) {
+            sometimes!(AbortEndsCapture);
             self.abandon_capture(false, out);
         } else if checkpoint > self.newest && !self.cancelled.contains_key(&checkpoint) {
+            sometimes!(AbortAheadOfBarrier);
             self.remember_cancelled(checkpoint, false);
         }
     }
@@ -265,12 +283,14 @@ impl Aligner {
         }
         self.end_capture(channel, out);
         for collected in self.collecting.values_mut() {
-            collected.delivered.remove(&channel);
+            let was_blocked = collected.delivered.remove(&channel);
+            sometimes!(was_blocked, BlockedChannelCloses);
         }
         let open = self.open.len();
         // Only the newest complete one is taken: it subsumes the others (D3).
         let complete = self.collecting.iter().rfind(|(_, it)| it.delivered.len() == open);
         if let Some(checkpoint) = complete.map(|(checkpoint, _)| *checkpoint) {
+            sometimes!(CloseCompletesAlignment);
             self.cut(checkpoint, out);
         }
         // The pointwise channel that a barrier waited for may be the one that closed.
@@ -290,6 +310,8 @@ impl Aligner {
         if let Some(collected) = self.collecting.get_mut(&checkpoint) {
             // A barrier that overtook upstream overtakes here, whatever the first one said (E9).
             if barrier.overtakes() == Alignment::Unaligned {
+                let was_timed = collected.barrier.alignment != Alignment::Unaligned;
+                sometimes!(was_timed, OvertakingJoinsTimed);
                 collected.barrier.alignment = Alignment::Unaligned;
             }
             return true;
@@ -319,6 +341,7 @@ impl Aligner {
         if !is_due {
             return false;
         }
+        sometimes!(owing.is_empty(), OvertakesWithNothingOwed);
         let cut = self.collecting.remove(&checkpoint).expect("it was found above");
         out.push(Effect::Cut(cut.barrier));
         out.extend(owing.iter().map(|&channel| Effect::Capture { channel, checkpoint }));
@@ -350,13 +373,16 @@ impl Aligner {
     /// marker in the place of its barrier (F4), and older ones behind: its channel passed over them.
     fn admits(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) -> bool {
         if checkpoint <= self.newest {
+            sometimes!(BarrierLeftBehind);
             out.push(Effect::Ignore(checkpoint));
             return false;
         }
         let Some(outputs_know) = self.cancelled.get(&checkpoint).copied() else { return true };
+        sometimes!(BarrierOfCancelled);
         self.leave_behind(checkpoint);
         out.push(Effect::Ignore(checkpoint));
         if !outputs_know {
+            sometimes!(CancelMarkerInBarriersPlace);
             out.push(Effect::ForwardCancelMarker(checkpoint));
         }
         false
@@ -386,15 +412,18 @@ impl Aligner {
 
     fn abandon_below(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
         if self.capturing().is_some_and(|it| it < checkpoint) {
+            sometimes!(NewerBarrierEndsCapture);
             self.abandon_capture(true, out);
         }
         while let Some((&older, _)) = self.collecting.range(..checkpoint).next() {
+            sometimes!(NewerBarrierEndsAlignment);
             self.abandon(older, true, out);
         }
     }
 
     fn drop_oldest_collected(&mut self, out: &mut Vec<Effect>) {
         while self.collecting.len() > TRACKED_BARRIERS_MAX {
+            sometimes!(OldestCountedIsDropped);
             let (&oldest, _) = self.collecting.first_key_value().expect("it is over its bound");
             self.abandon(oldest, true, out);
         }
@@ -419,6 +448,7 @@ impl Aligner {
     fn remember_cancelled(&mut self, checkpoint: CheckpointId, outputs_know: bool) {
         self.cancelled.insert(checkpoint, outputs_know);
         if self.cancelled.len() > REMEMBERED_CANCELLED_MAX {
+            sometimes!(OldestCancelledIsForgotten);
             let (oldest, _) = self.cancelled.pop_first().expect("it is over its bound");
             self.leave_behind(oldest);
         }

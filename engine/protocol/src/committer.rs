@@ -11,6 +11,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use crate::ids::CheckpointId;
 use crate::limits::{COMMIT_RETRIES_MAX, PENDING_TRANSACTIONS_MAX};
 
@@ -62,6 +64,8 @@ impl Committer {
 
     /// Starts committing the restored transactions.
     pub fn on_start(&mut self, out: &mut Vec<Effect>) {
+        sometimes!(!self.pending.is_empty(), RestoredTransactions);
+        sometimes!(self.pending.len() > 1, SeveralRestoredTransactions);
         self.commit_next(out);
     }
 
@@ -76,6 +80,8 @@ impl Committer {
 
     /// Handles the completion of a checkpoint; late, repeated and skipped ones are all the same (K3).
     pub fn on_completed(&mut self, checkpoint: CheckpointId, out: &mut Vec<Effect>) {
+        sometimes!(checkpoint <= self.completed, CompletionHeardAgain);
+        sometimes!(self.tries.is_some(), CompletionDuringCommit);
         self.completed = self.completed.max(checkpoint);
         self.commit_next(out);
     }
@@ -104,15 +110,19 @@ impl Committer {
         }
         let tries = self.tries.take().expect("a commit is outstanding");
         if is_retryable && tries <= COMMIT_RETRIES_MAX {
+            sometimes!(CommitIsTriedAgain);
             self.tries = Some(tries + 1);
             out.push(Effect::Commit(checkpoint));
         } else {
+            sometimes!(!is_retryable, CommitFailsForGood);
+            sometimes!(is_retryable, CommitTriesAreExhausted);
             out.push(Effect::GiveUp { checkpoint, tries });
         }
     }
 
     fn commit_next(&mut self, out: &mut Vec<Effect>) {
         if let Some(checkpoint) = self.due().filter(|_| self.tries.is_none()) {
+            sometimes!(checkpoint < self.completed, TransactionRidesWithALaterOne);
             self.tries = Some(1);
             out.push(Effect::Commit(checkpoint));
         }

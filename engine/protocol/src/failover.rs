@@ -10,6 +10,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
+
 use crate::config::RestartStrategy;
 use crate::coordinator::{Delay, Effect, Timer};
 use crate::ids::Attempt;
@@ -66,7 +68,9 @@ impl Failover {
     /// The failure left the window; `false` when it is not in it.
     #[must_use]
     pub fn on_forgotten(&mut self, failure: u32) -> bool {
-        self.recent.remove(&failure)
+        let was_recent = self.recent.remove(&failure);
+        sometimes!(was_recent, FailureLeavesTheWindow);
+        was_recent
     }
 
     /// A failed attempt is fully stopped: does the job start again?
@@ -75,19 +79,26 @@ impl Failover {
             return Decision::GiveUp;
         }
         match self.strategy {
-            RestartStrategy::None => Decision::GiveUp,
+            RestartStrategy::None => {
+                sometimes!(NoRestartStrategy);
+                Decision::GiveUp
+            }
             RestartStrategy::FixedDelay { attempts, delay } => {
                 if self.restarts >= attempts {
+                    sometimes!(FixedDelayIsExhausted);
                     return Decision::GiveUp;
                 }
+                sometimes!(FixedDelayRestarts);
                 self.restarts += 1;
                 Decision::Restart(Delay::exactly(delay))
             }
             RestartStrategy::FailureRate { max_failures, interval, delay } => {
                 let allowed = (max_failures as usize).min(REMEMBERED_FAILURES_MAX);
                 if self.recent.len() >= allowed {
+                    sometimes!(FailureRateIsExceeded);
                     return Decision::GiveUp;
                 }
+                sometimes!(FailureRateRestarts);
                 let failure = self.next_failure;
                 self.next_failure = failure.wrapping_add(1);
                 self.recent.insert(failure);
@@ -103,6 +114,8 @@ impl Failover {
                 reset_after: _,
             } => {
                 let delay = self.grown.unwrap_or(initial).min(max);
+                sometimes!(self.grown.is_some(), DelayGrows);
+                sometimes!(delay == max, DelayIsAtItsMaximum);
                 self.grown = Some(percent(delay, multiplier_percent.max(100)).min(max));
                 let jitter = percent(delay, jitter_percent.min(100));
                 Decision::Restart(Delay {

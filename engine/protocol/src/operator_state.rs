@@ -10,6 +10,7 @@
 
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
 use serde::{Deserialize, Serialize};
 
 /// How the items of one state are handed out on restore.
@@ -48,7 +49,10 @@ pub fn items_of(
     match redistribution {
         Redistribution::List if lengths.len() == parallelism => of(index).collect(),
         Redistribution::List => all().skip(index).step_by(parallelism.max(1)).collect(),
-        Redistribution::Union => all().collect(),
+        Redistribution::Union => {
+            sometimes!(UnionStateIsRestored);
+            all().collect()
+        }
         Redistribution::Broadcast => {
             index.checked_rem(lengths.len()).into_iter().flat_map(of).collect()
         }

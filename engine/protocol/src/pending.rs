@@ -10,6 +10,8 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use crate::coordinator::RequestId;
 use crate::event::{AbortReason, AckAnswer};
 use crate::ids::{Attempt, AttemptId, CheckpointId, SubtaskId};
@@ -188,10 +190,13 @@ impl PendingCheckpoints {
         pending.awaited.remove(&by.subtask);
         pending.finished.insert(by.subtask);
         if !pending.awaited.is_empty() {
+            sometimes!(FinishIsCounted);
             FinishAnswer::Counted
         } else if pending.snapshots.is_empty() {
+            sometimes!(NothingIsLeftToTake);
             FinishAnswer::NothingLeft
         } else {
+            sometimes!(FinishCompletesTheCheckpoint);
             FinishAnswer::Whole(pending.whole())
         }
     }
@@ -209,16 +214,21 @@ impl PendingCheckpoints {
                 .given_up
                 .iter()
                 .any(|it| it.checkpoint == checkpoint && !it.is_manifest_in_flight);
+            sometimes!(is_left_over, AckOfGivenUp);
+            sometimes!(!is_left_over, AckOfForgotten);
             return ignored(AckAnswer::Discarded, is_left_over);
         };
         let is_same = snapshot.subtask == by.subtask && snapshot.attempt == by.attempt;
         if by.attempt != pending.attempt || !is_same {
+            sometimes!(AckOfAnotherAttempt);
             return ignored(AckAnswer::Unknown, false);
         }
         if pending.snapshots.contains_key(&by.subtask) {
+            sometimes!(AckTwice);
             return ignored(AckAnswer::Duplicate, false);
         }
         if !pending.awaited.remove(&by.subtask) {
+            sometimes!(AckAfterFinish);
             return ignored(AckAnswer::Unknown, false);
         }
         pending.snapshots.insert(by.subtask, snapshot);
@@ -257,6 +267,7 @@ impl PendingCheckpoints {
             .find(|it| it.checkpoint == checkpoint && it.is_manifest_in_flight);
         match late {
             Some(late) => {
+                sometimes!(ManifestOfGivenUp);
                 late.is_manifest_in_flight = false;
                 ManifestAnswer::GivenUp
             }
@@ -290,7 +301,10 @@ impl PendingCheckpoints {
     pub fn abort(&mut self, checkpoint: CheckpointId, reason: AbortReason) -> Option<Aborted> {
         let pending = self.pending.remove(&checkpoint)?;
         let is_manifest_in_flight = pending.phase == Phase::WritingManifest;
+        sometimes!(is_manifest_in_flight, AbortWhileManifestIsWritten);
+        sometimes!(pending.kind == CheckpointKind::Savepoint, SavepointFailureIsNotCounted);
         if self.given_up.len() == REMEMBERED_ABORTED_MAX {
+            sometimes!(OldestGivenUpIsForgotten);
             self.given_up.pop_front();
         }
         self.given_up.push_back(GivenUp { checkpoint, is_manifest_in_flight });
@@ -346,11 +360,14 @@ impl FailureBudget {
     #[must_use]
     pub fn on_abort(&mut self, checkpoint: CheckpointId, reason: AbortReason) -> bool {
         if !reason.is_counted() || checkpoint <= self.last_success {
+            sometimes!(reason.is_counted(), OldFailureIsNotCounted);
             return false;
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
         let is_spent = self.in_a_row > self.tolerable;
+        sometimes!(!is_spent, FailureIsTolerated);
         if is_spent {
+            sometimes!(FailureBudgetIsSpent);
             self.in_a_row = 0;
         }
         is_spent
@@ -359,6 +376,7 @@ impl FailureBudget {
     /// A checkpoint was completed.
     pub fn on_success(&mut self, checkpoint: CheckpointId) {
         if checkpoint > self.last_success {
+            sometimes!(self.in_a_row > 0, SuccessAfterFailures);
             self.last_success = checkpoint;
             self.in_a_row = 0;
         }

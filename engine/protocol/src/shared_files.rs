@@ -21,6 +21,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
+use seawall_probe::sometimes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, CheckpointId, SubtaskId};
@@ -174,6 +175,7 @@ impl SharedFiles {
     fn register_one(&mut self, checkpoint: CheckpointId, file: SharedFile) -> Result<(), Refused> {
         match self.entries.get_mut(&file.id) {
             Some(entry) if entry.file == file => {
+                sometimes!(FileIsUsedAgain);
                 entry.last_used = entry.last_used.max(checkpoint); // I2
                 Ok(())
             }
@@ -193,6 +195,8 @@ impl SharedFiles {
     pub fn take_unused(&mut self, lowest: CheckpointId) -> Vec<SharedFileId> {
         let floor = self.pending.values().copied().fold(lowest, CheckpointId::min);
         let unused = |entry: &Entry| entry.is_ours && entry.last_used < floor;
+        let is_kept = |entry: &Entry| entry.is_ours && (floor..lowest).contains(&entry.last_used);
+        sometimes!(self.entries.values().any(is_kept), PendingKeepsFiles);
         let ids = self.entries.iter().filter(|(_, it)| unused(it)).map(|(id, _)| *id).collect();
         self.entries.retain(|_, entry| !unused(entry));
         ids

@@ -23,6 +23,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use crate::coordinator::WriteId;
 use crate::ids::{Attempt, CheckpointId};
 use crate::limits::RETAINED_MAX;
@@ -181,7 +183,9 @@ impl Store {
         if is_retained {
             self.aged.insert(checkpoint);
         }
+        sometimes!(is_retained && self.newest() == Some(checkpoint), NewestIsTooOld);
         if is_retained && self.newest() != Some(checkpoint) {
+            sometimes!(RetainedIsTooOld);
             self.request(Purpose::Expire);
         }
         is_retained
@@ -204,13 +208,16 @@ impl Store {
 
     /// Takes back a request whose write has not begun; `false` when it has, or was never asked for.
     pub fn withdraw(&mut self, purpose: Purpose) -> bool {
-        self.wanted.remove(&purpose)
+        let was_waiting = self.wanted.remove(&purpose);
+        sometimes!(was_waiting, WriteIsWithdrawn);
+        was_waiting
     }
 
     /// The next write to begin, when none is outstanding.
     #[must_use]
     pub fn next_write(&mut self) -> Option<(WriteId, StoreRecord)> {
         if self.writing.is_some() {
+            sometimes!(!self.wanted.is_empty(), WriteWaitsForAWrite);
             return None;
         }
         let purpose = self.wanted.pop_first()?;
@@ -222,7 +229,9 @@ impl Store {
     /// The pause after a failed write is over: the write to begin, if one was waiting for that.
     #[must_use]
     pub fn on_retry(&mut self) -> Option<(WriteId, StoreRecord)> {
-        self.write()
+        let again = self.write();
+        sometimes!(again.is_some(), RecordIsWrittenAgain);
+        again
     }
 
     /// The write is durable. `None` when no such write is outstanding.
@@ -238,7 +247,10 @@ impl Store {
             Purpose::Lead => Persisted::Leading,
             Purpose::Deploy => Persisted::Attempt(self.durable.attempt),
             Purpose::Reserve => Persisted::Reserved(before.next_checkpoint),
-            Purpose::Publish(checkpoint) if done.is_retraction => Persisted::Retracted(checkpoint),
+            Purpose::Publish(checkpoint) if done.is_retraction => {
+                sometimes!(CheckpointIsRetracted);
+                Persisted::Retracted(checkpoint)
+            }
             Purpose::Publish(checkpoint) => Persisted::Published { checkpoint, removed },
             Purpose::Expire => Persisted::Expired(removed),
             Purpose::Finish => {
@@ -253,10 +265,20 @@ impl Store {
     pub fn on_failed(&mut self, write: WriteId) -> Option<Failed> {
         let failed = self.writing.as_mut().filter(|it| it.outstanding == Some(write))?;
         failed.outstanding = None;
-        let Purpose::Publish(checkpoint) = failed.purpose else { return Some(Failed::Repeat) };
+        let purpose = failed.purpose;
+        let Purpose::Publish(checkpoint) = purpose else {
+            sometimes!(purpose == Purpose::Lead, TokenInDoubt);
+            sometimes!(purpose == Purpose::Deploy, AttemptInDoubt);
+            sometimes!(purpose == Purpose::Reserve, IdInDoubt);
+            sometimes!(purpose == Purpose::Expire, ExpiryInDoubt);
+            sometimes!(matches!(purpose, Purpose::Finish | Purpose::Cancel { .. }), ResultInDoubt);
+            return Some(Failed::Repeat);
+        };
         if failed.is_retraction {
+            sometimes!(RetractionInDoubt);
             return Some(Failed::Repeat);
         }
+        sometimes!(CheckpointInDoubt);
         failed.is_retraction = true;
         failed.record = self.durable.clone();
         Some(Failed::Retract(checkpoint))
@@ -282,8 +304,10 @@ impl Store {
                 record.retained.push(checkpoint);
                 let surplus = record.retained.len().saturating_sub(self.retained_max);
                 record.retained.drain(..surplus);
+                sometimes!(!self.aged.is_empty(), AgedLeaveWithTheNext);
                 self.drop_aged(&mut record);
                 if self.stop_at == Some(checkpoint) {
+                    sometimes!(StopIsPublished);
                     record.stopping = Some(checkpoint);
                 }
             }

@@ -19,6 +19,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
+
 use crate::aligner::{self, Aligner};
 use crate::committer::{self, Committer};
 use crate::config::{Alignment, CheckpointMode};
@@ -361,8 +363,14 @@ impl Subtask {
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Created if input == Input::Start => self.on_start(effects),
-            Phase::Created => stale(format!("{input} before the start"), effects),
-            Phase::Stopped => stale(format!("{input} after the stop"), effects),
+            Phase::Created => {
+                sometimes!(InputBeforeStart);
+                stale(format!("{input} before the start"), effects);
+            }
+            Phase::Stopped => {
+                sometimes!(InputAfterStop);
+                stale(format!("{input} after the stop"), effects);
+            }
             Phase::Restoring { .. } | Phase::Running => {
                 self.on_live(&input, effects);
                 self.finish_when_done(effects);
@@ -408,12 +416,21 @@ impl Subtask {
             }
             Input::SnapshotDurable(checkpoint) => match self.writing.remove(&checkpoint) {
                 Some(true) => effects.push(Effect::Ack(checkpoint)),
-                Some(false) => stale(format!("snapshot of aborted {checkpoint}"), effects),
+                Some(false) => {
+                    sometimes!(SnapshotOfAbortedIsDurable);
+                    stale(format!("snapshot of aborted {checkpoint}"), effects);
+                }
                 None => stale(format!("snapshot of unknown {checkpoint}"), effects),
             },
             Input::SnapshotFailed(checkpoint) => match self.writing.remove(&checkpoint) {
-                Some(true) => self.decline(checkpoint, DeclineReason::AsyncException, effects),
-                Some(false) => stale(format!("failed snapshot of aborted {checkpoint}"), effects),
+                Some(true) => {
+                    sometimes!(SnapshotCannotBeWritten);
+                    self.decline(checkpoint, DeclineReason::AsyncException, effects);
+                }
+                Some(false) => {
+                    sometimes!(SnapshotOfAbortedFails);
+                    stale(format!("failed snapshot of aborted {checkpoint}"), effects);
+                }
                 None => stale(format!("failed snapshot of unknown {checkpoint}"), effects),
             },
             Input::Completed { checkpoint, is_final } => {
@@ -440,6 +457,7 @@ impl Subtask {
             }
             // Nothing may be read yet: `AbortLingering` would remove a transaction pre-committed now (F8).
             Phase::Created | Phase::Restoring { .. } | Phase::Stopped => {
+                sometimes!(BarrierWhileCommittingRestored);
                 let checkpoint = barrier.checkpoint;
                 self.align(Some(channel), effects, |aligner, out| {
                     aligner.on_cancel_marker(checkpoint, out);
@@ -457,7 +475,9 @@ impl Subtask {
                     aligner.on_announced(channel, barrier, out);
                 });
             }
-            Phase::Created | Phase::Restoring { .. } | Phase::Stopped => {}
+            Phase::Created | Phase::Restoring { .. } | Phase::Stopped => {
+                sometimes!(WordWhileCommittingRestored);
+            }
         }
     }
 
@@ -467,7 +487,10 @@ impl Subtask {
                 unsealed.is_output_open = false;
                 self.seal(effects);
             }
-            _ => stale(format!("barrier {checkpoint} sent, which nothing waits for"), effects),
+            _ => {
+                sometimes!(BarrierSentForNothing);
+                stale(format!("barrier {checkpoint} sent, which nothing waits for"), effects);
+            }
         }
     }
 
@@ -475,6 +498,7 @@ impl Subtask {
     /// where it waits: at the input before the cut, in the output after it (E9).
     fn on_timeout(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
         if self.timed != Some(checkpoint) {
+            sometimes!(StaleAlignmentTimeout);
             stale(format!("alignment timeout of {checkpoint}"), effects);
             return;
         }
@@ -484,11 +508,13 @@ impl Subtask {
         if let Some(unsealed) = &mut self.unsealed
             && unsealed.barrier.checkpoint == checkpoint
         {
+            sometimes!(TimeoutInTheOutput);
             unsealed.barrier.alignment = Alignment::Unaligned;
             unsealed.is_output_open = false;
             effects.push(Effect::OvertakeOutput(unsealed.barrier));
             self.seal(effects);
         } else {
+            sometimes!(TimeoutAtTheInput);
             self.align(None, effects, |aligner, out| aligner.on_timeout(checkpoint, out));
         }
     }
@@ -506,11 +532,15 @@ impl Subtask {
                 stale(format!("trigger of {checkpoint} while {newer} waits"), effects);
             }
             Some(older) => {
+                sometimes!(NewerTriggerTakesThePlace);
                 *postponed = Some(barrier);
                 self.align(None, effects, |aligner, out| aligner.on_cancel_marker(older, out));
                 self.decline(older, DeclineReason::Subsumed, effects);
             }
-            None => *postponed = Some(barrier),
+            None => {
+                sometimes!(TriggerWaitsForCommits);
+                *postponed = Some(barrier);
+            }
         }
     }
 
@@ -523,7 +553,12 @@ impl Subtask {
         effects.push(Effect::Note(Event::SubtaskEnded { attempt }));
         effects.push(Effect::ReportEnded);
         self.end = End::After(self.newest_snapshot);
+        sometimes!(
+            self.plan.is_restored_at_end && self.plan.finishes_together,
+            RestoredAtItsEndButHeld
+        );
         if self.plan.is_restored_at_end && !self.plan.finishes_together {
+            sometimes!(RestoredAtItsEnd);
             effects.push(Effect::Note(Event::SubtaskRestoredAtEnd { attempt }));
             self.end = End::Completed;
         }
@@ -533,6 +568,10 @@ impl Subtask {
     /// instead.
     fn finish_when_done(&mut self, effects: &mut Vec<Effect>) {
         let has_nothing_left = self.committer.is_settled() && self.writing.is_empty();
+        sometimes!(
+            self.end == End::Completed && self.committer.is_settled() && !has_nothing_left,
+            FinishWaitsForSnapshot
+        );
         if self.phase == Phase::Running && self.end == End::Completed && has_nothing_left {
             self.phase = Phase::Stopped;
             effects.push(Effect::Finish);
@@ -546,28 +585,38 @@ impl Subtask {
         effects: &mut Vec<Effect>,
     ) {
         if checkpoint > self.newest_snapshot {
+            sometimes!(CompletionWithoutSnapshot);
             // It cannot be completed without this subtask's ack. Nothing is committed on such a word.
             stale(format!("completion of {checkpoint}, which has no snapshot here"), effects);
             return;
         }
+        sometimes!(checkpoint < self.newest_snapshot, CompletionBehindNewerSnapshot);
         effects.push(Effect::Confirm(checkpoint));
         if self.tells() {
             effects.push(Effect::TellCompleted(checkpoint));
+        } else {
+            sometimes!(self.plan.has_callbacks, CompletionIsNotTold);
         }
         match self.end {
             End::After(newest_before) if newest_before < checkpoint => {
                 if is_final || !self.plan.finishes_together {
                     self.end = End::Completed;
+                } else {
+                    sometimes!(EndHeldForTheFinalOne);
                 }
             }
             End::Ahead | End::After(_) if is_final && self.stops_at == Some(checkpoint) => {
+                sometimes!(StopCompletesBeforeTheEnd);
                 self.end = End::Completed;
             }
             // To finish now would lose the records after the snapshot.
             End::Ahead | End::After(_) if is_final => {
+                sometimes!(FinalBeforeTheEnd);
                 stale(format!("final checkpoint {checkpoint} before the end of input"), effects);
             }
-            End::Ahead | End::After(_) | End::Completed => {}
+            End::Ahead => {}
+            End::After(_) => sometimes!(CompletionOfCutBeforeTheEnd),
+            End::Completed => sometimes!(CompletionWhileFinishing),
         }
         self.commit(effects, |committer, out| committer.on_completed(checkpoint, out));
     }
@@ -583,15 +632,18 @@ impl Subtask {
     /// The pre-committed transaction stays: it rides with the next completed checkpoint (K7).
     fn on_aborted(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
         if self.tells() {
+            sometimes!(AbortIsTold);
             effects.push(Effect::TellAborted(checkpoint));
         }
         self.discard_unsealed(checkpoint, effects);
         if let Some(is_wanted) = self.writing.get_mut(&checkpoint) {
+            sometimes!(AbortWhileWriting);
             *is_wanted = false;
         }
         if self.stops_at == Some(checkpoint) && self.phase == Phase::Running {
             self.stops_at = None;
             if self.plan.channels == 0 {
+                sometimes!(SourceReadsOnAfterStop);
                 effects.push(Effect::Resume);
             }
         }
@@ -682,6 +734,7 @@ impl Subtask {
     fn discard_unsealed(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
         self.disarm_timeout(checkpoint, effects);
         if self.is_unsealed(checkpoint) {
+            sometimes!(UnsealedSnapshotDiscarded);
             self.unsealed = None;
             self.writing.remove(&checkpoint);
             effects.push(Effect::DiscardSnapshot(checkpoint));
@@ -697,6 +750,7 @@ impl Subtask {
             && self.timed != Some(checkpoint)
         {
             if let Some(older) = self.timed {
+                sometimes!(NewerBarrierTakesTheTimer);
                 self.disarm_timeout(older, effects);
             }
             self.timed = Some(checkpoint);
@@ -720,6 +774,7 @@ impl Subtask {
             self.newest_snapshot
         );
         if self.end == End::Completed && self.committer.is_settled() {
+            sometimes!(BarrierBeforeTheFinish);
             // Only an older write is waited for, and there could always be another. The finish counts as
             // the ack, and the closed channels as the barrier (C3).
             self.disarm_timeout(checkpoint, effects);
@@ -731,6 +786,8 @@ impl Subtask {
         // failover, where the restored transactions are committed first.
         let has_room = self.writing.len() < SNAPSHOTS_WRITING_MAX && !self.committer.is_full();
         if !has_room {
+            sometimes!(self.writing.len() >= SNAPSHOTS_WRITING_MAX, TooManySnapshotsWriting);
+            sometimes!(self.committer.is_full(), TooManyTransactions);
             self.disarm_timeout(checkpoint, effects);
             // The snapshot that would have been added to is not taken; only the capture needs to end.
             self.aligner.on_aborted(checkpoint, &mut Vec::new());
@@ -745,14 +802,18 @@ impl Subtask {
             && self.end == End::Ahead
         {
             // Everything that depends on the end is in front of the barrier, so the savepoint holds it.
+            sometimes!(DrainEndsTheInput);
             effects.push(Effect::EndInput);
             self.on_input_ended(effects);
         }
         let attempt = self.plan.attempt;
         if let Some(older) = self.unsealed.map(|it| it.barrier.checkpoint) {
+            sometimes!(CutDiscardsOlderUnsealed);
             self.discard_unsealed(older, effects);
             self.decline(older, DeclineReason::Subsumed, effects);
         }
+        sometimes!(!self.writing.is_empty(), SnapshotWhileAnotherIsWritten);
+        sometimes!(self.end == End::Completed, SnapshotWhileFinishing);
         self.newest_snapshot = checkpoint;
         self.writing.insert(checkpoint, true);
         effects.push(Effect::ForwardBarrier(barrier));
@@ -766,6 +827,7 @@ impl Subtask {
         if matches!(barrier.kind, CheckpointKind::StopWithSavepoint { .. }) {
             self.stops_at = Some(checkpoint);
             if is_source {
+                sometimes!(StopPausesTheSource);
                 effects.push(Effect::Pause);
             }
         }
@@ -823,12 +885,14 @@ impl Subtask {
                     effects.push(Effect::AbortLingering);
                 }
                 if self.plan.is_stopping {
+                    sometimes!(RestoredOnlyToStop);
                     self.phase = Phase::Stopped;
                     return effects.push(Effect::Finish);
                 }
                 effects.push(Effect::Run);
                 self.phase = Phase::Running;
                 if let Some(barrier) = postponed {
+                    sometimes!(WaitingTriggerBegins);
                     self.align(None, effects, |aligner, out| aligner.on_trigger(barrier, out));
                 }
             }

@@ -17,6 +17,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use crate::config::HeartbeatConfig;
 use crate::event::Event;
 use crate::ids::{Attempt, AttemptId, CheckpointId, FencingToken, SessionId, SubtaskId, WorkerId};
@@ -258,7 +260,10 @@ impl Worker {
                 effects.push(Effect::Arm(Timer::CoordinatorSilent, timeout));
             }
             // It was given up while it was being made.
-            Link::Closing => effects.push(Effect::Disconnect),
+            Link::Closing => {
+                sometimes!(ConnectedTooLate);
+                effects.push(Effect::Disconnect);
+            }
             Link::Created | Link::Connected { .. } | Link::Pausing { .. } => {
                 stale("a connection nobody asked for", effects);
             }
@@ -270,6 +275,7 @@ impl Worker {
             Link::Connected { .. } => {
                 effects.push(Effect::Disarm(Timer::Heartbeat));
                 effects.push(Effect::Disarm(Timer::CoordinatorSilent));
+                sometimes!(self.running.is_some(), LeadersConnectionBreaks);
                 self.stop_for_lost_coordinator(cause, effects);
             }
             Link::Connecting => effects.push(Effect::Disarm(Timer::CoordinatorSilent)),
@@ -311,6 +317,7 @@ impl Worker {
     fn on_order(&mut self, message: ToWorker, effects: &mut Vec<Effect>) {
         let ToWorker { token, order } = message;
         let Link::Connected { token: obeyed } = self.link else {
+            sometimes!(OrderWithoutALink);
             self.refuse(token, effects);
             return;
         };
@@ -319,6 +326,7 @@ impl Worker {
             return;
         }
         if obeyed != Some(token) {
+            sometimes!(OrderOfAnotherToken);
             self.refuse(token, effects);
             return;
         }
@@ -356,6 +364,7 @@ impl Worker {
     ) {
         match obeyed {
             None if token < self.newest_token => {
+                sometimes!(LeaderIsAZombie);
                 self.refuse(token, effects);
                 let cause = format!("leader {token} was replaced by {}", self.newest_token);
                 self.leave_coordinator(cause, effects);
@@ -377,11 +386,13 @@ impl Worker {
     fn on_deploy(&mut self, deployment: Deployment, effects: &mut Vec<Effect>) {
         let attempt = deployment.attempt;
         if attempt <= self.newest_attempt || deployment.subtasks.is_empty() {
+            sometimes!(StaleDeployment);
             stale(format!("deployment of {attempt} after {}", self.newest_attempt), effects);
             return;
         }
         self.newest_attempt = attempt;
         if self.running.is_some() {
+            sometimes!(DeployedOverAnother);
             // The leader was to wait for the old attempt's end; two at once would be two owners (O6).
             self.next = Some(deployment);
             self.stop_running(effects);
@@ -406,7 +417,10 @@ impl Worker {
                 running.phase = Phase::Started;
                 effects.push(Effect::Start(attempt));
             }
-            Some(_) | None => stale(format!("start of attempt {attempt}"), effects),
+            Some(_) | None => {
+                sometimes!(StaleStart);
+                stale(format!("start of attempt {attempt}"), effects);
+            }
         }
     }
 
@@ -416,11 +430,13 @@ impl Worker {
         if self.attempt() == Some(attempt) {
             self.stop_running(effects);
         } else if let Some(waiting) = self.next.take_if(|next| next.attempt == attempt) {
+            sometimes!(WaitingDeploymentIsCancelled);
             for subtask in waiting.subtasks {
                 let attempt = AttemptId { subtask, attempt };
                 effects.push(Effect::Send(ToCoordinator::Cancelled(attempt)));
             }
         } else {
+            sometimes!(StaleCancel);
             stale(format!("cancellation of attempt {attempt}"), effects);
         }
     }
@@ -430,7 +446,10 @@ impl Worker {
             Some(running) if running.attempt == attempt && running.phase != Phase::Stopping => {
                 effects.push(effect);
             }
-            Some(_) | None => stale(format!("order for attempt {attempt}"), effects),
+            Some(_) | None => {
+                sometimes!(OrderForAStoppedAttempt);
+                stale(format!("order for attempt {attempt}"), effects);
+            }
         }
     }
 
@@ -441,6 +460,8 @@ impl Worker {
             // Of an attempt that stops it is of no use any more.
             if self.token().is_some() && self.attempt() == Some(attempt) {
                 effects.push(Effect::Send(report));
+            } else {
+                sometimes!(ProgressIsDropped);
             }
             return;
         }
@@ -450,6 +471,7 @@ impl Worker {
         };
         let running = self.running.as_mut().filter(|running| running.attempt == attempt);
         let Some(running) = running.filter(|running| running.live.contains(&subtask)) else {
+            sometimes!(StaleReport);
             stale(format!("report of {subtask}#{attempt}, which does not run here"), effects);
             return;
         };
@@ -459,6 +481,8 @@ impl Worker {
         let has_stopped = running.live.is_empty();
         if self.token().is_some() {
             effects.push(Effect::Send(report));
+        } else {
+            sometimes!(ReportWithoutALeader);
         }
         if has_stopped {
             self.on_attempt_stopped(effects);
@@ -468,8 +492,10 @@ impl Worker {
     fn on_attempt_stopped(&mut self, effects: &mut Vec<Effect>) {
         self.running = None;
         if self.link == (Link::Pausing { is_over: true }) {
+            sometimes!(ReconnectsAfterTheStop);
             self.connect(effects);
         } else if let Some(deployment) = self.next.take() {
+            sometimes!(WaitingDeploymentIsLaunched);
             self.launch(deployment, effects);
         }
     }
@@ -481,6 +507,8 @@ impl Worker {
                 effects.push(Effect::Arm(Timer::Heartbeat, self.plan.heartbeat.interval));
             }
             (Timer::CoordinatorSilent, Link::Connected { .. } | Link::Connecting) => {
+                sometimes!(self.link == Link::Connecting, ConnectingTakesTooLong);
+                sometimes!(self.link != Link::Connecting, LeaderIsSilent);
                 let cause = format!("silent for {:?}", self.plan.heartbeat.timeout);
                 self.leave_coordinator(cause, effects);
             }
@@ -488,9 +516,12 @@ impl Worker {
                 self.link = Link::Pausing { is_over: true };
                 if self.running.is_none() {
                     self.connect(effects);
+                } else {
+                    sometimes!(ReconnectWaitsForSubtasks);
                 }
             }
             (Timer::Heartbeat | Timer::CoordinatorSilent | Timer::Reconnect, _) => {
+                sometimes!(StaleWorkerTimer);
                 stale(format!("timer {timer:?}"), effects);
             }
         }

@@ -21,6 +21,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::Alignment;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::record::SnapshotHandle;
@@ -37,7 +38,7 @@ pub const CHANNEL_CAPACITY: usize = 8;
 
 /// Taken batches that a remote sender is told of at once. Half the capacity: the sender has the other
 /// half to go on with.
-const CREDITS_TOLD: usize = CHANNEL_CAPACITY / 2;
+pub(crate) const CREDITS_TOLD: usize = CHANNEL_CAPACITY / 2;
 
 /// What travels in a channel.
 #[derive(Debug)]
@@ -129,9 +130,10 @@ struct State {
     is_closed: bool,
 }
 
-#[derive(Default)]
 struct Channel {
     queue: VecDeque<Element>,
+    /// Batches it holds before a sender without credit waits.
+    capacity: usize,
     sender: Option<Waker>,
     /// Batches taken since the sender was last told; only a remote sender is.
     freed: usize,
@@ -139,6 +141,20 @@ struct Channel {
     /// A sender was attached and dropped without `Closed`.
     is_broken: bool,
     is_attached: bool,
+}
+
+impl Channel {
+    fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            capacity: if buggify!(TinyChannel) { 1 } else { CHANNEL_CAPACITY },
+            sender: None,
+            freed: 0,
+            is_remote: false,
+            is_broken: false,
+            is_attached: false,
+        }
+    }
 }
 
 /// The receiver is gone; its attempt ended.
@@ -151,7 +167,7 @@ pub fn gate(channels: usize) -> (Inbox, Gate) {
     let state = State {
         orders: VecDeque::new(),
         notices: VecDeque::new(),
-        channels: (0..channels).map(|_| Channel::default()).collect(),
+        channels: (0..channels).map(|_| Channel::new()).collect(),
         receiver: None,
         is_stopped: false,
         stop_waker: None,
@@ -271,7 +287,7 @@ impl ChannelSender {
     /// # Errors
     /// When the receiver is gone.
     pub fn try_send(&mut self, element: Element) -> Result<Option<Element>, ReceiverGone> {
-        self.queue(element, CHANNEL_CAPACITY)
+        self.queue(element, false)
     }
 
     /// Queues `element`, for which there is room because the sender has credit.
@@ -279,22 +295,24 @@ impl ChannelSender {
     /// # Errors
     /// When the receiver is gone.
     pub fn send_with_credit(&mut self, element: Element) -> Result<(), ReceiverGone> {
-        self.queue(element, usize::MAX).map(drop)
+        self.queue(element, true).map(drop)
     }
 
     fn queue(
         &mut self,
         element: Element,
-        capacity: usize,
+        has_credit: bool,
     ) -> Result<Option<Element>, ReceiverGone> {
         let waker = {
             let mut state = self.inbox.lock();
             if state.is_closed {
+                sometimes!(SendToAGoneReceiver);
                 return Err(ReceiverGone);
             }
-            let queue = &mut state.channels[self.channel].queue;
+            let channel = &mut state.channels[self.channel];
+            let has_room = has_credit || channel.queue.len() < channel.capacity;
             let notice = match &element {
-                Element::Batch(_) if queue.len() >= capacity => return Ok(Some(element)),
+                Element::Batch(_) if !has_room => return Ok(Some(element)),
                 Element::Batch(_) | Element::CancelMarker(_) | Element::End => None,
                 Element::Barrier(barrier) => {
                     let may_overtake = barrier.overtakes() != Alignment::Aligned;
@@ -305,7 +323,7 @@ impl ChannelSender {
                     Some(Notice::Closed)
                 }
             };
-            queue.push_back(element);
+            channel.queue.push_back(element);
             if let Some(notice) = notice {
                 state.notices.push_back((id(self.channel), notice));
             }
@@ -320,11 +338,16 @@ impl ChannelSender {
         let mut state = self.inbox.lock();
         let is_closed = state.is_closed;
         let channel = &mut state.channels[self.channel];
-        if is_closed || channel.queue.len() < CHANNEL_CAPACITY {
+        if is_closed || channel.queue.len() < channel.capacity {
             return Poll::Ready(());
         }
         channel.sender = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    /// Whether the end of the channel was queued.
+    pub fn is_done(&self) -> bool {
+        self.is_done
     }
 
     /// Batches that were taken and not told yet, once they are worth a word; `None` when the receiver is
@@ -405,6 +428,7 @@ impl Gate {
                 return Some(Incoming::Element(id(index), element));
             }
             if channel.is_broken {
+                sometimes!(InputChannelBreaks);
                 channel.is_broken = false;
                 return Some(Incoming::Broken(id(index)));
             }

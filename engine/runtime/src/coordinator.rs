@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_env::{Connection, Env, FrameReceiver, Listener};
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::coordinator::{
@@ -28,6 +29,7 @@ use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
 use seawall_stream::chain::Place;
 
+use crate::channel::yield_now;
 use crate::control::{Ask, Asked, Control, Reply};
 use crate::error::RuntimeError;
 use crate::historian::Historian;
@@ -37,7 +39,7 @@ use crate::storage::savepoint::{self, Open, Restore, operators_of};
 use crate::storage::{
     Manifest, Storage, StorageError, history, inspect, manifest, record, shared, splits,
 };
-use crate::task::AbortOnDrop;
+use crate::task::{AbortOnDrop, LATE};
 use crate::timers::{Fired, Timers};
 use crate::wire::{decode_message, encode_message, write_frames};
 
@@ -115,6 +117,7 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
     let outcome = shell.drive(inbox).await?;
     // What was pending or written late belongs to nobody now (T8). In doubt it may be what the record
     // names; then it is left to the next start, which reads the record (H3).
+    sometimes!(shell.core.is_in_doubt(), LeadershipEndsInDoubt);
     if !shell.core.is_in_doubt() {
         inspect::remove_orphans(&storage, shell.core.durable()).await;
         inspect::remove_shared_orphans(&storage, shell.core.durable()).await;
@@ -172,6 +175,7 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<Recovered, Run
     let record = match (&config.restore, record::read(storage).await?) {
         (Some(restore), None) => {
             let record = restore::start_from(env, config, restore).await?;
+            sometimes!(StartsFromASavepoint);
             inspect::remove_orphans(storage, &record).await;
             let claimed = record.retained.last().copied().filter(|_| restore.is_claimed);
             let manifests = inspect::retained(storage, &record).await?;
@@ -180,6 +184,7 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<Recovered, Run
         }
         (Some(restore), Some(_)) => {
             restore::check_origin(storage, restore).await?;
+            sometimes!(GoesOnFromASavepoint);
             record::read_or_fresh(storage, config.id).await?
         }
         (None, _) => record::read_or_fresh(storage, config.id).await?,
@@ -187,6 +192,7 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<Recovered, Run
     let origin = savepoint::origin(storage).await?;
     let mut claimed = origin.filter(|it| it.is_claimed).map(|it| it.checkpoint);
     if let Some(replaced) = claimed.take_if(|it| !record.retained.contains(it)) {
+        sometimes!(ClaimedIsReplacedBefore);
         restore::dispose_claimed(config, replaced).await;
     }
     let manifests = inspect::retained(storage, &record).await?;
@@ -295,6 +301,7 @@ impl Shell {
                 break outcome;
             }
             if let Some(error) = self.deposed.take() {
+                sometimes!(LeaderIsDeposed);
                 // Not a word to anyone: what is written and deleted is the newer leader's now (H10).
                 return Err(error.into());
             }
@@ -310,6 +317,9 @@ impl Shell {
 
     async fn handle_next(&mut self, inbox: &mut Mailbox<Happening>) -> Option<Outcome> {
         let happening = inbox.receive().await.expect("the shell itself keeps a sender");
+        if buggify!(LeaderYields) {
+            yield_now().await;
+        }
         let mut input = self.meaning_of(happening)?;
         let tamper = Arc::clone(&self.env.tamper);
         if !tamper.admits_to_coordinator(&mut input) {
@@ -338,9 +348,14 @@ impl Shell {
         self.is_writing_history = true;
         self.storing += 1;
         let (storage, events) = (self.config.storage.clone(), self.events.clone());
+        let clock = Arc::clone(&self.env.clock);
         self.env.spawn("history", async move {
+            if buggify!(HistoryLate) {
+                clock.sleep(LATE).await;
+            }
             // It is for people only: a job goes on without.
-            let _ = history::write(&storage, &history).await;
+            let written = history::write(&storage, &history).await;
+            sometimes!(written.is_err(), HistoryCannotBeWritten);
             events.push(Happening::HistoryWritten);
         });
     }
@@ -423,13 +438,18 @@ impl Shell {
 
     /// Closes the connection and returns whose it was.
     fn close(&mut self, number: u64) -> Option<(WorkerId, SessionId)> {
-        let session = self.links.remove(&number)?.session?;
+        let link = self.links.remove(&number)?;
+        sometimes!(link.session.is_none(), UnregisteredLinkEnds);
+        let session = link.session?;
         self.sessions.remove(&session);
         Some(session)
     }
 
     fn send(&mut self, worker: WorkerId, session: SessionId, message: &ToWorker) {
-        let Some(&number) = self.sessions.get(&(worker, session)) else { return };
+        let Some(&number) = self.sessions.get(&(worker, session)) else {
+            sometimes!(SendToClosedSession);
+            return;
+        };
         let frames = &self.links[&number].frames;
         frames.push(encode_message(message));
         if frames.waiting() > WAITING_FRAMES_MAX {
@@ -468,7 +488,11 @@ impl Shell {
             Effect::DeleteCheckpoint(checkpoint) => {
                 let config = self.config.clone();
                 let is_claimed = self.claimed == Some(checkpoint);
+                let clock = Arc::clone(&self.env.clock);
                 self.answer_later(move |storage| async move {
+                    if buggify!(DeletionLate) {
+                        clock.sleep(LATE).await;
+                    }
                     // What stays is removed at the next start (H6).
                     let _ = inspect::delete(&storage, checkpoint).await;
                     if is_claimed {
@@ -488,7 +512,7 @@ impl Shell {
             }),
             Effect::Arm(timer, delay) => {
                 let duration = self.draw(delay);
-                self.timers.arm(timer, duration);
+                self.timers.arm(timer, early(timer, delay).unwrap_or(duration));
             }
             Effect::Disarm(timer) => self.timers.disarm(timer),
             Effect::Send { worker, session, message } => self.send(worker, session, &message),
@@ -550,6 +574,7 @@ impl Shell {
         self.answer_later(|storage| async move {
             let mut path = savepoint::export(&storage, &open, checkpoint).await;
             if path.is_err() && is_stop {
+                sometimes!(StopIsExportedHere);
                 // The job has ended; better here than nowhere.
                 path = savepoint::export_here(&storage, checkpoint).await;
             }
@@ -602,10 +627,29 @@ impl Shell {
     {
         self.storing += 1;
         let answer = work(self.config.storage.clone());
-        let events = self.events.clone();
+        let (events, clock) = (self.events.clone(), Arc::clone(&self.env.clock));
         self.env.spawn("storage", async move {
-            events.push(Happening::Stored(answer.await));
+            let answer = answer.await;
+            if buggify!(StorageAnswerLate) {
+                clock.sleep(LATE).await;
+            }
+            events.push(Happening::Stored(answer));
         });
+    }
+}
+
+/// When the simulator has a timer come early, where that is only a matter of taste. A drawn delay is never
+/// below its range, of which the pause between checkpoints may be the lower end.
+fn early(timer: Timer, delay: Delay) -> Option<Duration> {
+    let sooner = if delay.least < delay.most { delay.least } else { delay.least / 2 };
+    if timer == Timer::Trigger && buggify!(TriggerEarly)
+        || timer == Timer::Heartbeat && buggify!(LeaderHeartbeatEarly)
+    {
+        Some(sooner)
+    } else if timer == Timer::RecordRetry && buggify!(RecordRetryEarly) {
+        Some(Duration::ZERO)
+    } else {
+        None
     }
 }
 

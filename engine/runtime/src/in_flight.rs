@@ -25,6 +25,7 @@
 
 use std::collections::BTreeMap;
 
+use seawall_probe::sometimes;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_stream::StreamError;
@@ -111,8 +112,14 @@ impl Capture {
                     return Some(Found::Barrier(barrier));
                 }
                 // It will not come any more: the newer one ends the capture when it is handled.
-                Element::Barrier(barrier) if barrier.checkpoint > self.checkpoint => return None,
-                Element::Closed => return Some(Found::Closed),
+                Element::Barrier(barrier) if barrier.checkpoint > self.checkpoint => {
+                    sometimes!(CaptureFindsANewerBarrier);
+                    return None;
+                }
+                Element::Closed => {
+                    sometimes!(CaptureFindsTheEnd);
+                    return Some(Found::Closed);
+                }
                 Element::Batch(_)
                 | Element::Barrier(_)
                 | Element::CancelMarker(_)
@@ -129,6 +136,7 @@ impl Capture {
         if part.looked_at > 0 {
             part.looked_at -= 1;
         } else if part.is_open {
+            sometimes!(CapturedAsItIsTaken);
             part.add(element);
         }
     }

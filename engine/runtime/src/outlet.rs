@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::task::{Context, Poll};
 
+use seawall_probe::sometimes;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::message::Barrier;
 use seawall_stream::batch::Batch;
@@ -110,6 +111,7 @@ impl Outlets {
             for (channel, outlet) in outlets.iter_mut().enumerate() {
                 let Some(at) = outlet.position(barrier.checkpoint) else { continue };
                 if outlet.is_pointwise {
+                    sometimes!(PointwiseBarrierWaitsOn);
                     // It overtakes again behind this edge.
                     outlet.waiting[at] = Element::Barrier(barrier);
                     continue;
@@ -172,7 +174,7 @@ impl Outlet {
         match self.to.try_send(element) {
             Ok(back) => assert!(back.is_none(), "only batches need room"),
             Err(error) if !may_be_gone => return Err(error),
-            Err(_) => {}
+            Err(_) => sometimes!(ReceiverIsGoneAfterTheEnd),
         }
         Ok(())
     }

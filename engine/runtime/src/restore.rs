@@ -8,6 +8,7 @@
 //! twice: such a start is refused, unless it is asked to take that output back first.
 
 use seawall_env::Env;
+use seawall_probe::sometimes;
 use seawall_protocol::record::StoreRecord;
 use seawall_protocol::{Attempt, CheckpointId};
 use seawall_stream::Traces;
@@ -35,6 +36,7 @@ pub(crate) async fn start_from(
     let traces = survey(env, config, None).await?;
     let ahead = traces.committed.filter(|it| *it > checkpoint);
     if let Some(committed) = ahead.filter(|_| !restore.is_rewind) {
+        sometimes!(OutputIsAhead);
         return Err(ahead_of(&from, checkpoint, committed).into());
     }
     let mut listed = Listed::new();
@@ -69,6 +71,7 @@ pub(crate) async fn start_from(
         Origin { savepoint: restore.savepoint.clone(), checkpoint, is_claimed: restore.is_claimed };
     savepoint::write_origin(storage, &origin).await?;
     if ahead.is_some() {
+        sometimes!(OutputIsTakenBack);
         survey(env, config, Some(checkpoint)).await?;
     }
     let newest = imported.snapshots.iter().map(|it| it.attempt).max().unwrap_or_default();
@@ -108,6 +111,7 @@ pub(crate) async fn dispose_claimed(config: &CoordinatorConfig, removed: Checkpo
         && origin.checkpoint == removed
         && let Ok(from) = (config.open)(&origin.savepoint)
     {
+        sometimes!(ClaimedIsDisposed);
         let _ = savepoint::dispose(&from).await;
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use seawall_env::Scratch;
+use seawall_probe::sometimes;
 use seawall_protocol::limits::{DELTA_FILES_MAX, SHARED_FILE_BYTES, SNAPSHOTS_WRITING_MAX};
 use seawall_protocol::message::{Barrier, CheckpointKind};
 use seawall_protocol::shared_files::{SharedFile, SharedFileId};
@@ -66,6 +67,7 @@ impl StateFiles {
         operator: &mut dyn OperatorChain,
         chain: Vec<SharedFile>,
     ) -> Result<(), Failure> {
+        sometimes!(!chain.is_empty(), ChainIsRestored);
         for file in &chain {
             let run = shared::read(&launch.storage, file).await;
             let groups = run.map_err(Failure::retryable)?.groups;
@@ -86,6 +88,7 @@ impl StateFiles {
     pub(crate) fn request(&self, barrier: &Barrier) -> SnapshotRequest {
         let confirmed = self.confirmed.as_ref().filter(|_| self.is_shared(barrier));
         let since = confirmed.filter(|(_, chain)| !is_worn(chain)).map(|(id, _)| *id);
+        sometimes!(confirmed.is_some() && since.is_none(), ChainIsWorn);
         SnapshotRequest { checkpoint: barrier.checkpoint, since }
     }
 
@@ -115,7 +118,10 @@ impl StateFiles {
         checkpoint: CheckpointId,
         operator: &mut dyn OperatorChain,
     ) {
-        let Some(chain) = self.written.remove(&checkpoint) else { return };
+        let Some(chain) = self.written.remove(&checkpoint) else {
+            sometimes!(self.is_incremental, ConfirmedIsUnknown);
+            return;
+        };
         self.written = self.written.split_off(&checkpoint);
         self.confirmed = Some((checkpoint, chain));
         operator.confirm(checkpoint);

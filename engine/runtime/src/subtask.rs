@@ -19,9 +19,11 @@ use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use seawall_env::Env;
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::{CheckpointMode, StateBackend};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::{Barrier, ToCoordinator};
@@ -42,6 +44,7 @@ use crate::progress::ProgressCounter;
 use crate::state_files::{self, StateFiles};
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
 use crate::storage::{Storage, inspect, manifest, splits};
+use crate::task::LATE;
 use crate::timers::Timers;
 use crate::wire::Outgoing;
 
@@ -51,6 +54,8 @@ use unaligned::{Captured, RestoredOutput, Unsealed, is_pointwise};
 
 /// Records a source emits before it looks at its orders again.
 const EMIT_RECORDS: usize = 4096;
+/// Records of a short emit.
+const SHORT_EMIT_RECORDS: usize = 7;
 
 /// Batches and other elements an operator takes in before others run again, were there always more.
 const ELEMENTS_PER_TURN: usize = 4;
@@ -417,7 +422,8 @@ impl Driver {
 
     async fn emit(&mut self) -> Result<Progress, Failure> {
         let Chain::Source(source) = &mut self.chain else { unreachable!("it is a source") };
-        let (records, progress) = source.emit(EMIT_RECORDS)?;
+        let limit = if buggify!(ShortEmit) { SHORT_EMIT_RECORDS } else { EMIT_RECORDS };
+        let (records, progress) = source.emit(limit)?;
         let is_behind = source.is_behind() && progress != Progress::Ended;
         self.launch.metrics.add_records_in(records);
         self.report(self.launch.progress.add(records as u64, 0));
@@ -450,7 +456,10 @@ impl Driver {
             elements += 1;
             // What waits for a snapshot to be written waits for all of it, and each record that comes first
             // may copy a page.
-            if self.core.is_writing() || elements.is_multiple_of(ELEMENTS_PER_TURN) {
+            if self.core.is_writing()
+                || elements.is_multiple_of(ELEMENTS_PER_TURN)
+                || buggify!(OperatorYields)
+            {
                 yield_now().await;
             }
         }
@@ -489,6 +498,7 @@ impl Driver {
             && !self.gate.is_replaying()
             && let Some((checkpoint, batches)) = self.replaying.take()
         {
+            sometimes!(InFlightDataIsReplayed);
             let attempt = self.launch.attempt;
             let event = Event::ChannelStateReplayed { attempt, checkpoint, batches };
             self.launch.env.emit(event).await;
@@ -610,6 +620,7 @@ impl Driver {
         if checkpoint <= self.answered && ended.is_none() {
             return; // The coordinator heard of it already.
         }
+        sometimes!(UnfinishedIsTold);
         let nothing = (SnapshotPhase::StartDelay, SnapshotFigures::default());
         let (phase, figures) = ended.unwrap_or(nothing);
         let attempt = self.launch.attempt;
@@ -658,7 +669,10 @@ impl Driver {
             Effect::EndCapture { channel, checkpoint: _ } => self.gate.end_capture(channel),
             Effect::SealSnapshot(checkpoint) => self.seal(checkpoint).await,
             Effect::DiscardSnapshot(checkpoint) => self.discard(checkpoint),
-            Effect::Arm(timer, duration) => self.timers().arm(timer, duration),
+            Effect::Arm(timer, duration) => {
+                let is_early = buggify!(AlignmentTimeoutEarly);
+                self.timers().arm(timer, if is_early { Duration::ZERO } else { duration });
+            }
             Effect::Disarm(timer) => self.timers().disarm(timer),
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
@@ -706,8 +720,12 @@ impl Driver {
             Effect::AbortLingering => {
                 let keep: Vec<_> = self.transactions.values().cloned().collect();
                 let sink = self.chain.outputs().sink().expect("only a sink has transactions");
-                let transactions = sink.abort_lingering(&keep).await?;
+                let mut transactions = sink.abort_lingering(&keep).await?;
+                if buggify!(LingeringRemovedTwice) {
+                    transactions += sink.abort_lingering(&keep).await?;
+                }
                 if transactions > 0 {
+                    sometimes!(LingeringIsRemoved);
                     let event = Event::LingeringAborted { attempt, transactions };
                     self.launch.env.emit(event).await;
                 }
@@ -730,6 +748,7 @@ impl Driver {
                 // A receiver that finished first is gone, and needs to know nothing more.
                 let _ = self.outlets.send_all(|| Element::Closed);
                 while !self.outlets.is_clear() {
+                    sometimes!(FinishWaitsForRoom);
                     poll_fn(|context| self.outlets.poll_room(context)).await;
                     let _ = self.outlets.pump();
                 }
@@ -768,7 +787,11 @@ impl Driver {
             return;
         };
         let sink = self.chain.outputs().sink().expect("only a sink has transactions");
-        match sink.commit(committable).await {
+        let mut committed = sink.commit(committable).await;
+        if committed.is_ok() && buggify!(CommittedTwice) {
+            committed = sink.commit(committable).await;
+        }
+        match committed {
             Ok(()) => {
                 self.transactions.remove(&checkpoint);
                 let restored = self.plan.restored_transactions.contains(&checkpoint);
@@ -777,6 +800,7 @@ impl Driver {
                 self.inputs.push_back(Input::Committed(checkpoint));
             }
             Err(error) => {
+                sometimes!(SinkCannotCommit);
                 let is_retryable = !error.is_fatal();
                 let cause = error.to_string();
                 if !is_retryable {
@@ -792,6 +816,7 @@ impl Driver {
     /// Encoding and writing go on beside the pipeline and answer through the inbox.
     fn snapshot(&mut self, barrier: &Barrier) -> Result<(), Failure> {
         let checkpoint = barrier.checkpoint;
+        sometimes!(self.replaying.is_some(), CheckpointDuringReplay);
         let (mut view, splits): (Box<dyn StateView>, _) = match &mut self.chain {
             // Nothing reads it any more: only what is to be committed counts (N2).
             _ if self.core.is_finishing() => (Box::new(NoState), Vec::new()),
@@ -823,7 +848,7 @@ impl Driver {
         let storage = self.launch.storage.clone();
         let (attempt, base) = (self.launch.attempt, self.files.base());
         let is_own = !self.files.is_shared(barrier);
-        let inbox = self.inbox.clone();
+        let (inbox, clock) = (self.inbox.clone(), Arc::clone(&self.launch.env.clock));
         self.launch.env.spawn("snapshot", async move {
             let encoded = match view.runs() {
                 Some(runs) => {
@@ -838,10 +863,13 @@ impl Driver {
             };
             let captured = match in_flight {
                 None => Ok(Captured::default()),
-                Some(mut captured) => match captured.receive().await {
-                    Some(captured) => captured,
-                    None => return, // Given up.
-                },
+                Some(mut captured) => {
+                    let Some(captured) = captured.receive().await else {
+                        sometimes!(WriterIsGivenUp);
+                        return;
+                    };
+                    captured
+                }
             };
             let written = match encoded.and_then(|state| Ok((state, captured?))) {
                 Ok(((keyed, chain), captured)) => {
@@ -854,6 +882,9 @@ impl Driver {
                 }
                 Err(cause) => Err(cause),
             };
+            if buggify!(AckLate) {
+                clock.sleep(LATE).await;
+            }
             inbox.order(match written {
                 Ok(handle) => SubtaskOrder::SnapshotDurable(checkpoint, handle),
                 Err(cause) => SubtaskOrder::SnapshotFailed(checkpoint, cause),
@@ -874,6 +905,9 @@ impl Driver {
     fn offer_ready(&mut self) -> Result<(), Failure> {
         if self.launch.is_stopping {
             return Ok(()); // What a restored operator may emit belongs to no checkpoint.
+        }
+        if buggify!(ShortBatch) {
+            self.flush_edges();
         }
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
@@ -909,7 +943,7 @@ async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamErr
     while let Some(group) = view.next_group()? {
         encoded += group.bytes.len();
         sections.push(keyed_section(group));
-        if encoded >= ENCODE_BYTES {
+        if encoded >= ENCODE_BYTES || buggify!(EncodingYields) {
             encoded = 0;
             yield_now().await;
         }
@@ -925,13 +959,16 @@ async fn read_snapshots(
     all: bool,
 ) -> Result<Vec<Snapshot>, Failure> {
     // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
-    let manifest = manifest::read(&launch.storage, checkpoint).await.map_err(Failure::retryable)?;
+    let manifest = manifest::read(&launch.storage, checkpoint).await;
+    sometimes!(manifest.is_err(), ManifestIsUnreadable);
+    let manifest = manifest.map_err(Failure::retryable)?;
     let own = launch.attempt.subtask;
     let operator = &launch.job.operators[own.operator.0 as usize];
     let indices = (0..launch.job.parallelism).filter(|it| all || *it == own.index);
     let mut snapshots = Vec::new();
     for subtask in indices.map(|index| SubtaskId { index, ..own }) {
         if manifest.finished.contains(&subtask) {
+            sometimes!(RestoredAsFinished);
             let attempt = AttemptId { subtask, ..launch.attempt };
             snapshots.push(Snapshot::of_finished(&operator.name, attempt, checkpoint));
             continue;
@@ -941,6 +978,7 @@ async fn read_snapshots(
             Failure::fatal(format!("checkpoint {checkpoint} holds no snapshot of {subtask}"))
         })?;
         let read = snapshot::read(&launch.storage, checkpoint, handle).await;
+        sometimes!(read.is_err(), SnapshotIsUnreadable);
         snapshots.push(read.map_err(Failure::retryable)?);
     }
     Ok(snapshots)

@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use seawall_env::{Clock, Env, TaskHandle};
+use seawall_probe::{buggify, sometimes};
+
+use crate::channel::yield_now;
 
 /// A timer that reached its deadline; [`Timers::take`] says whether it still means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +97,7 @@ impl<T: Ord + Copy + Send + 'static> Timers<T> {
     pub fn take(&self, fired: Fired<T>) -> Option<T> {
         let mut state = self.shared.lock();
         let is_current = state.armed.get(&fired.timer).is_some_and(|it| it.arming == fired.arming);
+        sometimes!(!is_current, TimerIsOutdated);
         if is_current {
             state.armed.remove(&fired.timer);
         }
@@ -152,6 +156,9 @@ async fn sleep<T: Ord + Copy>(
             let mut state = shared.lock();
             (state.fire(now), state.sleeps_until)
         };
+        if !due.is_empty() && buggify!(TimersLate) {
+            yield_now().await;
+        }
         for fired in due {
             on_fired(fired);
         }

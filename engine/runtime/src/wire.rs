@@ -14,13 +14,14 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::future::{Either, select};
 use seawall_env::{Connection, Env, FrameReceiver, FrameSender};
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::StreamError;
 use seawall_stream::batch::Batch;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::channel::{CHANNEL_CAPACITY, ChannelSender, Element};
+use crate::channel::{CHANNEL_CAPACITY, CREDITS_TOLD, ChannelSender, Element, yield_now};
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 
 /// The first frame of a data connection: which channel of which subtask it feeds.
@@ -54,6 +55,9 @@ pub fn decode_message<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, StreamErro
 /// notices and reports.
 pub(crate) async fn write_frames(mut sender: Box<dyn FrameSender>, mut frames: Mailbox<Vec<u8>>) {
     while let Some(frame) = frames.receive().await {
+        if buggify!(FramesLate) {
+            yield_now().await;
+        }
         if sender.send(frame).await.is_err() {
             return;
         }
@@ -124,12 +128,20 @@ impl Outgoing {
     /// # Errors
     /// When the other worker cannot be reached.
     pub async fn connect(env: &Env, address: &str, hello: ChannelHello) -> Result<Self, String> {
-        let reached = |error| format!("cannot connect a channel to {address}: {error}");
+        let reached = |error| {
+            sometimes!(ChannelCannotBeOpened);
+            format!("cannot connect a channel to {address}: {error}")
+        };
+        if buggify!(ChannelOpenedTwice) {
+            drop(env.network.connect(address).await.map_err(reached)?);
+        }
         let Connection { mut sender, receiver } =
             env.network.connect(address).await.map_err(reached)?;
         sender.send(encode_message(&hello)).await.map_err(reached)?;
         let (frames, queue) = mailbox();
-        let credits = Credits { left: CHANNEL_CAPACITY, broken: None, waker: None };
+        // Fewer would never come back.
+        let left = if buggify!(FewCredits) { CREDITS_TOLD } else { CHANNEL_CAPACITY };
+        let credits = Credits { left, broken: None, waker: None };
         let credits = Arc::new(Mutex::new(credits));
         // Goes on after the subtask is dropped, until what was queued is sent or the connection breaks.
         env.spawn("carry a channel", carry(sender, receiver, queue, Arc::clone(&credits)));
@@ -191,6 +203,7 @@ impl RemoteSender {
         {
             let mut credits = lock(&self.credits);
             if let Some(cause) = &credits.broken {
+                sometimes!(SendOnABrokenChannel);
                 return Err(format!("a channel broke: {cause}"));
             }
             if let Element::Batch(_) = element {
@@ -228,6 +241,7 @@ async fn carry(
             Either::Left(None) => return,
             Either::Left(Some(frame)) => {
                 if let Err(error) = sender.send(frame).await {
+                    sometimes!(ChannelBreaksWhileSending);
                     break error.to_string();
                 }
             }
@@ -237,8 +251,14 @@ async fn carry(
                 };
                 change(&credits, |it| it.left += freed as usize);
             }
-            Either::Right(Ok(None)) => break "its receiver is gone".to_owned(),
-            Either::Right(Err(error)) => break error.to_string(),
+            Either::Right(Ok(None)) => {
+                sometimes!(ChannelsReceiverIsGone);
+                break "its receiver is gone".to_owned();
+            }
+            Either::Right(Err(error)) => {
+                sometimes!(ChannelBreaksWhileAwaitingCredit);
+                break error.to_string();
+            }
         }
     };
     change(&credits, |it| it.broken = Some(cause));
@@ -262,14 +282,26 @@ pub async fn feed(
             Either::Left(Ok(Some(frame))) => {
                 let Ok(element) = decode_element(&frame, decode_batch) else { return };
                 if into.send_with_credit(element).is_err() {
+                    sometimes!(ElementsForAGoneSubtask);
                     return;
                 }
             }
-            Either::Left(Ok(None) | Err(_)) | Either::Right(None) => return,
+            Either::Left(Ok(None)) => {
+                sometimes!(!into.is_done(), ChannelEndsWithoutClose);
+                return;
+            }
+            Either::Left(Err(_)) => {
+                sometimes!(ChannelBreaksAtTheReceiver);
+                return;
+            }
+            Either::Right(None) => return,
             Either::Right(Some(freed)) => {
                 let freed = u32::try_from(freed).expect("fewer than a channel holds");
-                // If it cannot be told, the connection is broken, which the next frame says.
-                let _ = credits.send(encode_message(&freed)).await;
+                let (words, each) = if buggify!(CreditsOneByOne) { (freed, 1) } else { (1, freed) };
+                for _ in 0..words {
+                    // If it cannot be told, the connection is broken, which the next frame says.
+                    let _ = credits.send(encode_message(&each)).await;
+                }
             }
         }
     }

@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::{CheckpointMode, HeartbeatConfig, StateBackend};
 use seawall_protocol::message::{Deployment, ToWorker};
 use seawall_protocol::worker::{Effect, Input, Plan, Timer, Worker};
@@ -19,14 +21,14 @@ use seawall_protocol::{
 use seawall_stream::Job;
 use seawall_stream::chain::EdgeId;
 
-use crate::channel::{Inbox, SubtaskOrder, gate};
+use crate::channel::{Inbox, SubtaskOrder, gate, yield_now};
 use crate::error::RuntimeError;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::metrics::Metrics;
 use crate::progress::ProgressCounter;
 use crate::storage::Storage;
 use crate::subtask::{self, Connect, Launch};
-use crate::task::AbortOnDrop;
+use crate::task::{AbortOnDrop, LATE};
 use crate::timers::{Fired, Timers};
 use crate::wire::{ChannelHello, Outgoing, decode_message, encode_message, feed, write_frames};
 
@@ -131,6 +133,9 @@ impl Shell {
         let session = self.next_session();
         self.events.push(Happening::Input(Input::Start { session }));
         while let Some(happening) = inbox.receive().await {
+            if buggify!(WorkerYields) {
+                yield_now().await;
+            }
             let Some(mut input) = self.meaning_of(happening) else { continue };
             let tamper = Arc::clone(&self.env.tamper);
             if !tamper.admits_to_worker(&self.plan, &mut input) {
@@ -160,6 +165,7 @@ impl Shell {
             }
             Happening::Linked(number, sender) => {
                 if number != self.link.number {
+                    sometimes!(OldLinkIsMade);
                     return None;
                 }
                 let (frames, queue) = mailbox();
@@ -169,10 +175,12 @@ impl Shell {
                 Some(Input::Connected)
             }
             Happening::Ordered(number, order) => {
+                sometimes!(number != self.link.number, OldLinkSpeaks);
                 (number == self.link.number).then_some(Input::Order(*order))
             }
             Happening::Unlinked(number, cause) => {
                 if number != self.link.number {
+                    sometimes!(OldLinkEnds);
                     return None;
                 }
                 self.unlink();
@@ -206,8 +214,9 @@ impl Shell {
             Effect::Trigger { attempt, barrier, subtasks } => {
                 for subtask in subtasks {
                     // One that just finished is gone; the coordinator is about to hear of it.
-                    if let Some(inbox) = self.registry.get(AttemptId { subtask, attempt }) {
-                        inbox.order(SubtaskOrder::Trigger(barrier));
+                    match self.registry.get(AttemptId { subtask, attempt }) {
+                        Some(inbox) => inbox.order(SubtaskOrder::Trigger(barrier)),
+                        None => sometimes!(TriggerForAGoneSubtask),
                     }
                 }
             }
@@ -217,7 +226,9 @@ impl Shell {
             Effect::Aborted { attempt, checkpoint } => {
                 self.order(attempt, &SubtaskOrder::Aborted(checkpoint));
             }
-            Effect::Arm(timer, duration) => self.timers.arm(timer, duration),
+            Effect::Arm(timer, duration) => {
+                self.timers.arm(timer, early(timer, duration).unwrap_or(duration));
+            }
             Effect::Disarm(timer) => self.timers.disarm(timer),
             Effect::Note(event) => self.env.emit(event).await,
         }
@@ -228,7 +239,13 @@ impl Shell {
     }
 
     fn order(&self, attempt: Attempt, order: &SubtaskOrder) {
-        self.registry.of(attempt).into_iter().for_each(|(_, inbox)| inbox.order(order.clone()));
+        let mut subtasks = self.registry.of(attempt);
+        if buggify!(OrdersReversed) {
+            subtasks.reverse();
+        }
+        for (_, inbox) in subtasks {
+            inbox.order(order.clone());
+        }
     }
 
     fn connect(&mut self) {
@@ -237,7 +254,9 @@ impl Shell {
         let (env, address) = (self.env.clone(), self.config.coordinator.clone());
         let events = self.events.clone();
         let reading = self.env.spawn("read from coordinator", async move {
-            let cause = match env.network.connect(&address).await {
+            let connected = env.network.connect(&address).await;
+            let cause = match connected {
+                Ok(_) if buggify!(ConnectGivenUp) => "the connection was given up".to_owned(),
                 Ok(connection) => {
                     events.push(Happening::Linked(number, connection.sender));
                     read_orders(connection.receiver, number, &events).await
@@ -271,6 +290,9 @@ impl Shell {
             self.registry.lock().insert(attempt, inbox.clone());
             gates.push((attempt, inbox, gate));
         }
+        if buggify!(LaunchReversed) {
+            gates.reverse();
+        }
         for (attempt, inbox, gate) in gates {
             let events = self.events.clone();
             let launch = Launch {
@@ -293,13 +315,27 @@ impl Shell {
                 }),
                 connect: Arc::clone(&connect),
             };
-            let registry = self.registry.clone();
+            let (registry, clock) = (self.registry.clone(), Arc::clone(&self.env.clock));
             let name = self.config.job.subtask_name(attempt.subtask);
             self.env.spawn(&name, async move {
                 subtask::run(launch, inbox, gate).await;
+                if buggify!(SubtaskLeavesLate) {
+                    clock.sleep(LATE).await;
+                }
                 registry.lock().remove(&attempt);
             });
         }
+    }
+}
+
+/// When the simulator has a timer come early, where that is only a matter of taste.
+fn early(timer: Timer, duration: Duration) -> Option<Duration> {
+    if timer == Timer::Heartbeat && buggify!(WorkerHeartbeatEarly) {
+        Some(duration / 2)
+    } else if timer == Timer::Reconnect && buggify!(ReconnectEarly) {
+        Some(Duration::ZERO)
+    } else {
+        None
     }
 }
 
@@ -345,15 +381,27 @@ impl Registry {
 /// Accepts data connections. One that names no gate of this worker is dropped, and its sender fails.
 async fn accept(env: Env, job: Arc<Job>, registry: Registry, mut listener: Box<dyn Listener>) {
     while let Ok(connection) = listener.accept().await {
-        let (job, registry) = (Arc::clone(&job), registry.clone());
+        let (job, registry, clock) = (Arc::clone(&job), registry.clone(), Arc::clone(&env.clock));
         env.spawn("feed a channel", async move {
             let mut receiver = connection.receiver;
-            let Ok(Some(frame)) = receiver.receive().await else { return };
+            if buggify!(HelloReadLate) {
+                clock.sleep(LATE).await;
+            }
+            let Ok(Some(frame)) = receiver.receive().await else {
+                sometimes!(ChannelWithoutHello);
+                return;
+            };
             let Ok(hello) = decode_message::<ChannelHello>(&frame) else { return };
-            let Some(inbox) = registry.get(hello.receiver) else { return };
+            let Some(inbox) = registry.get(hello.receiver) else {
+                sometimes!(ChannelForNobody);
+                return;
+            };
             let channels = job.channels_into(hello.receiver.subtask);
             let Some((edge, _)) = channels.get(hello.channel.0 as usize) else { return };
-            let Some(sender) = inbox.attach_remote(hello.channel) else { return };
+            let Some(sender) = inbox.attach_remote(hello.channel) else {
+                sometimes!(ChannelIsTaken);
+                return;
+            };
             feed(receiver, connection.sender, sender, job.edges[edge.0 as usize].decode).await;
         });
     }
@@ -384,6 +432,7 @@ impl Connect for Channels {
             if to == self.here {
                 let inbox = self.registry.get(receiver);
                 let sender = inbox.and_then(|it| it.attach(channel));
+                sometimes!(sender.is_none(), LocalReceiverIsGone);
                 let sender = sender.ok_or_else(|| format!("{receiver} is not here any more"))?;
                 outgoing.push(Outgoing::Local(sender));
             } else {

@@ -10,6 +10,7 @@ use seawall_sim::verify::{self as files, Loaded};
 use seawall_sim::{report, run as runs, timeline};
 
 pub(crate) mod check;
+pub(crate) mod coverage;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod model;

@@ -34,6 +34,8 @@ pub struct Scenario {
     pub restart: RestartStrategy,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
+    /// Whether the engine's buggify sites may fire.
+    pub is_buggified: bool,
     /// What a person does when the job ended.
     pub then: Option<Then>,
     /// What the world does.

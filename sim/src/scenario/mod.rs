@@ -45,6 +45,8 @@ pub(crate) struct ScenarioText {
     restart: Option<Spanned<RestartText>>,
     #[serde(default)]
     heartbeat: HeartbeatText,
+    #[serde(default)]
+    buggify: bool,
     then: Option<ThenText>,
     #[serde(default)]
     fault: Vec<Spanned<FaultText>>,

@@ -188,6 +188,7 @@ impl Reader<'_> {
             state,
             restart: restart?,
             heartbeat,
+            is_buggified: shapes.buggify,
             then,
             faults: faults.into_iter().collect::<Option<_>>()?,
             text: text.to_owned(),

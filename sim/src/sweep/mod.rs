@@ -21,6 +21,7 @@ pub use pool::{Stop, default_jobs, in_parallel, work_off};
 pub use rows::{Failures, Group};
 pub use signature::signature;
 
+use crate::coverage::Coverage;
 use crate::fault::Fault;
 use crate::report::{Progress, Summary};
 use crate::run;
@@ -38,6 +39,8 @@ pub struct SeedResult {
     pub seed: u64,
     /// What it put to the test.
     pub counts: Counts,
+    /// What it reached.
+    pub coverage: Coverage,
     /// Which faults of the scenario happened.
     pub happened: Vec<bool>,
     /// The digest of the trace.
@@ -58,6 +61,7 @@ pub fn one_seed(scenario: &Scenario, seed: u64) -> SeedResult {
     SeedResult {
         seed,
         counts: verdict.counts,
+        coverage: verdict.coverage.clone(),
         happened: verdict.happened.clone(),
         digest,
         virtual_time: verdict.virtual_time,

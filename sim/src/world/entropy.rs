@@ -31,7 +31,8 @@ impl Streams {
     }
 
     /// The stream called `name`, from its beginning. The world itself draws from `schedule`, `network`,
-    /// `disk` and `entropy/…`; `workload`, `faults` and `clock` are for whoever sets the scene.
+    /// `disk` and `entropy/…`, the engine from `buggify/…`; `workload`, `faults` and `clock` are for whoever
+    /// sets the scene.
     pub fn stream(&self, name: &str) -> Stream {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::{Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
 use crate::event::{AbortReason, Event, SkipReason};
 use crate::execution::{Execution, Phase, Status, slots_needed};
@@ -16,15 +18,18 @@ impl Coordinator {
     pub(super) fn deploy(&mut self, attempt: Attempt, effects: &mut Vec<Effect>) {
         assert!(self.job == Job::Reserving, "an attempt was reserved in another state");
         if self.is_cancelled() && !self.is_stopping() {
+            sometimes!(CancelMeetsTheNextAttempt);
             self.job = Job::Waiting; // It ends instead; the attempt's number is skipped.
             return;
         }
         let slots = self.workers.iter().map(|(worker, it)| (*worker, it.slots)).collect();
         let Some(execution) = Execution::place(attempt, &self.plan.subtasks, &slots) else {
+            sometimes!(SlotsAreLostWhileReserving);
             self.job = Job::Waiting; // Workers were lost meanwhile; the attempt's number is skipped.
             return;
         };
         let restore = self.store.newest();
+        sometimes!(restore.is_none() && attempt > Attempt(1), RestartFromTheBeginning);
         let locations = execution.locations();
         for worker in execution.workers() {
             let here = locations.iter().filter(|(_, at)| *at == worker);
@@ -44,8 +49,11 @@ impl Coordinator {
     pub(super) fn on_ready(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
         let is_stopping = self.is_stopping();
         let Some(execution) = self.expect(worker, by, Status::Restoring, Status::Ready) else {
+            sometimes!(StaleReady);
             return stale(format!("ready of {by}"), effects);
         };
+        let is_failed = matches!(execution.phase, Phase::Cancelling { .. });
+        sometimes!(is_failed, ReadyWhileCancelling);
         if execution.phase != Phase::Deploying || !execution.are_all(Status::Ready) {
             return;
         }
@@ -72,6 +80,7 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let Some((execution, _)) = self.live(worker, by) else {
+            sometimes!(StaleStopped);
             return stale(format!("cancel of {by}"), effects);
         };
         *execution.live_status(worker, by).expect("it is live") = Status::Stopped;
@@ -87,11 +96,15 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         let Some((execution, _)) = self.live(worker, by) else {
+            sometimes!(StaleFailure);
             return stale(format!("failure of {by}"), effects);
         };
+        sometimes!(is_fatal, FailureIsFatal);
         *execution.live_status(worker, by).expect("it is live") = Status::Stopped;
         let unacked = self.pending.ids();
-        let unacked = unacked.into_iter().filter(|it| self.pending.is_awaited(*it, by)).collect();
+        let is_awaited = |it: &CheckpointId| self.pending.is_awaited(*it, by);
+        let unacked: Vec<_> = unacked.into_iter().filter(is_awaited).collect();
+        sometimes!(!unacked.is_empty(), FailureBeforeTheAck);
         self.cancel_attempt(format!("{by} failed: {cause}"), is_fatal, unacked, effects);
     }
 
@@ -141,13 +154,17 @@ impl Coordinator {
         let Job::Live(execution) = &mut self.job else { return };
         let attempt = execution.attempt;
         if let Phase::Cancelling { cause: first, is_fatal: was_fatal } = &mut execution.phase {
+            sometimes!(FailureWhileCancelling);
             if is_fatal && !*was_fatal {
+                sometimes!(FatalFailureWhileCancelling);
                 *first = cause;
                 *was_fatal = true;
             }
             return;
         }
         let was_started = execution.phase != Phase::Deploying;
+        sometimes!(!was_started, FailureWhileDeploying);
+        sometimes!(execution.phase == Phase::Finishing, FailureWhileFinishing);
         execution.phase = Phase::Cancelling { cause: cause.clone(), is_fatal };
         let live_workers = execution.live_workers();
         let is_cancelled = self.is_cancelled();
@@ -200,6 +217,7 @@ impl Coordinator {
             }
         };
         for worker in stuck {
+            sometimes!(CancelExpires);
             self.disconnect(worker, effects);
             self.lose_worker(worker, "its subtasks did not stop in time", effects);
         }
@@ -215,6 +233,7 @@ impl Coordinator {
         let (failed, cause, is_fatal) = (execution.attempt, cause.clone(), *is_fatal);
         effects.push(Effect::Disarm(Timer::CancelExpires(failed)));
         if self.is_cancelled() && !self.is_stopping() && !self.store.is_publishing_stop() {
+            sometimes!(CancelledAttemptStops);
             return self.end_cancelled();
         }
         match self.failover.decide(is_fatal, effects) {
@@ -225,6 +244,7 @@ impl Coordinator {
                 self.job = Job::Restarting(attempt);
             }
             Decision::GiveUp => {
+                sometimes!(JobGivesUp);
                 self.give_up(cause, effects);
             }
         }
@@ -255,6 +275,7 @@ impl Coordinator {
             self.job = Job::Reserving;
             self.store.request(Purpose::Deploy);
         } else if self.noted_slots != Some((have, need)) {
+            sometimes!(self.store.durable().attempt > Attempt(0), RestartWaitsForSlots);
             self.noted_slots = Some((have, need));
             effects.push(Effect::Note(Event::WaitingForSlots { have, need }));
         }

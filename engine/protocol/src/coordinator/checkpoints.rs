@@ -3,6 +3,8 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::{Answer, Coordinator, Delay, Effect, Job, Outcome, Timer, stale};
 use crate::event::{AbortReason, AckAnswer, Event, SkipReason};
 use crate::execution::Phase;
@@ -26,6 +28,7 @@ pub(super) struct Progress {
 impl Coordinator {
     pub(super) fn on_reserved(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
         let Some(wanted) = self.trigger.on_reserved() else {
+            sometimes!(IdIsReservedForNothing);
             let reason = SkipReason::NotAllRequiredTasksRunning;
             return effects.push(Effect::Note(Event::TriggerSkipped { reason }));
         };
@@ -36,9 +39,11 @@ impl Coordinator {
         let attempt = execution.attempt;
         let finished = execution.finished();
         if let Some(reason) = self.end_keeps_from(&finished, wanted.is_final()) {
+            sometimes!(EndKeepsReservedFromBeginning);
             self.trigger.on_stop_aborted();
             return refuse(wanted, reason, effects);
         }
+        sometimes!(!finished.is_empty(), TriggeredWithoutTheFinished);
         let subtasks = self.plan.subtasks.iter().map(|it| it.subtask);
         let subtasks: Vec<_> = subtasks.filter(|it| !finished.contains(it)).collect();
         self.pending.begin(checkpoint, attempt, subtasks, finished, wanted);
@@ -71,6 +76,7 @@ impl Coordinator {
                 effects.push(Effect::Note(Event::AckIgnored { attempt, checkpoint, reason }));
             }
         }
+        sometimes!(self.store.is_uncertain(checkpoint), AckWhileInDoubt);
         if acked.is_left_over && !self.store.is_uncertain(checkpoint) {
             self.delete(checkpoint, effects);
         }
@@ -93,8 +99,14 @@ impl Coordinator {
     ) {
         stale(format!("ack of {by} for checkpoint {checkpoint}: {refused}"), effects);
         let reason = match refused {
-            Refused::UnknownFile(_) => AbortReason::Subsumed,
-            Refused::OtherFile(_) => AbortReason::FinalizeFailure,
+            Refused::UnknownFile(_) => {
+                sometimes!(AckNamesAFileThatIsGone);
+                AbortReason::Subsumed
+            }
+            Refused::OtherFile(_) => {
+                sometimes!(AckNamesAnotherFile);
+                AbortReason::FinalizeFailure
+            }
         };
         if self.pending.on_decline(checkpoint, by) {
             self.abort(checkpoint, reason, effects);
@@ -107,6 +119,7 @@ impl Coordinator {
         let Some(lowest) = self.store.durable().retained.first() else { return };
         let unused = self.shared.take_unused(*lowest);
         if !unused.is_empty() {
+            sometimes!(FilesAreUnused);
             effects.push(Effect::DeleteShared(unused));
         }
     }
@@ -128,12 +141,22 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         if !self.pending.on_decline(checkpoint, by) {
+            sometimes!(StaleDecline);
             return stale(format!("decline of checkpoint {checkpoint} by {by}"), effects);
         }
         let reason = match reason {
-            DeclineReason::Subsumed => AbortReason::DeclinedSubsumed,
-            DeclineReason::AsyncException => AbortReason::AsyncException,
-            DeclineReason::NotRunning => AbortReason::DeclinedTaskNotReady,
+            DeclineReason::Subsumed => {
+                sometimes!(DeclineForANewerBarrier);
+                AbortReason::DeclinedSubsumed
+            }
+            DeclineReason::AsyncException => {
+                sometimes!(DeclineForAFailure);
+                AbortReason::AsyncException
+            }
+            DeclineReason::NotRunning => {
+                sometimes!(DeclineBeforeRunning);
+                AbortReason::DeclinedTaskNotReady
+            }
         };
         self.abort(checkpoint, reason, effects);
     }
@@ -159,6 +182,7 @@ impl Coordinator {
                 self.store.request(Purpose::Publish(checkpoint));
             }
             ManifestAnswer::Expected => {
+                sometimes!(ManifestCannotBeWritten);
                 self.abort(checkpoint, AbortReason::FinalizeFailure, effects);
             }
             ManifestAnswer::GivenUp => {
@@ -206,7 +230,10 @@ impl Coordinator {
         let is_stop = matches!(completed.kind, CheckpointKind::StopWithSavepoint { .. });
         match completed.request {
             Some(id) if is_stop => self.stop_requests.insert(0, id), // Answered when the job stopped.
-            Some(id) => effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) }),
+            Some(id) => {
+                sometimes!(AskedCheckpointCompletes);
+                effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) });
+            }
             None => {}
         }
         let (attempt, is_final) = (completed.attempt, completed.is_final || is_stop);
@@ -217,9 +244,13 @@ impl Coordinator {
             let is_savepoint =
                 self.pending.get(lower).is_some_and(|it| it.kind == CheckpointKind::Savepoint);
             if !is_savepoint {
+                sometimes!(OlderPendingIsSubsumed);
                 self.abort(lower, AbortReason::Subsumed, effects);
             } else if is_final {
+                sometimes!(SavepointEndsWithTheJob);
                 self.abort(lower, AbortReason::CoordinatorShutdown, effects);
+            } else {
+                sometimes!(SavepointOutlivesACompletion);
             }
         }
         if let Job::Live(execution) = &mut self.job
@@ -237,7 +268,10 @@ impl Coordinator {
             if is_final {
                 self.trigger.stop(SkipReason::CoordinatorShutdown, effects);
             }
+        } else {
+            sometimes!(CompletedAfterTheFailure);
         }
+        sometimes!(removed.len() > 1, SeveralAreSubsumedAtOnce);
         self.arm_expiration(checkpoint, effects);
         for checkpoint in removed {
             effects.push(Effect::Note(Event::CheckpointSubsumed { checkpoint }));
@@ -246,6 +280,7 @@ impl Coordinator {
         }
         self.delete_unused_shared(effects);
         if is_littered {
+            sometimes!(LitterIsSwept);
             self.sweep_shared(checkpoint, effects);
         }
     }
@@ -269,6 +304,7 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) {
         if self.store.is_publishing(checkpoint) {
+            sometimes!(AbortWhilePublishing);
             return;
         }
         self.store.withdraw(Purpose::Publish(checkpoint));
@@ -278,6 +314,7 @@ impl Coordinator {
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
         if let Some(id) = aborted.request {
+            sometimes!(AskedCheckpointIsAborted);
             let answer = Answer::Aborted(checkpoint, reason);
             effects.push(Effect::Answer { id, answer });
         }
@@ -287,12 +324,14 @@ impl Coordinator {
                 self.send(worker, Order::Aborted { attempt, checkpoint }, effects);
             }
         }
+        sometimes!(self.store.is_uncertain(checkpoint), FilesStayInDoubt);
         if aborted.is_deletable && !self.store.is_uncertain(checkpoint) {
             self.delete(checkpoint, effects);
         }
         // Its own files stay (I5); those that only waited for it may go.
         self.delete_unused_shared(effects);
         if aborted.is_final {
+            sometimes!(FinalIsAborted);
             self.trigger.on_final_aborted(effects);
         }
         if let CheckpointKind::StopWithSavepoint { drain } = aborted.kind {
@@ -308,6 +347,7 @@ impl Coordinator {
     /// the first: what was written meanwhile is deleted then.
     pub(super) fn delete(&mut self, checkpoint: CheckpointId, effects: &mut Vec<Effect>) {
         if let Some(is_wanted_again) = self.cleaning.get_mut(&checkpoint) {
+            sometimes!(DeletionIsWantedAgain);
             *is_wanted_again = true;
         } else {
             self.cleaning.insert(checkpoint, false);
@@ -327,6 +367,7 @@ impl Coordinator {
     /// The checkpoints left the record for another reason than a newer one (H6).
     pub(super) fn discard(&mut self, removed: Vec<CheckpointId>, effects: &mut Vec<Effect>) {
         for checkpoint in removed {
+            sometimes!(CheckpointIsDiscarded);
             effects.push(Effect::Note(Event::CheckpointDiscarded { checkpoint }));
             self.disarm_expiration(checkpoint, effects);
             self.delete(checkpoint, effects);
@@ -359,6 +400,7 @@ impl Coordinator {
         let is_running =
             self.execution().is_some_and(|it| it.attempt == attempt && it.phase == Phase::Running);
         if !is_running {
+            sometimes!(StaleProgress);
             return stale(format!("progress of attempt {attempt} on {worker}"), effects);
         }
         let Progress { records, dirty_bytes, is_behind } = progress;
@@ -370,6 +412,8 @@ impl Coordinator {
         }
         let is_behind = !self.behind.is_empty();
         if is_behind != was_behind {
+            sometimes!(is_behind, BacklogBegins);
+            sometimes!(was_behind, BacklogEnds);
             effects.push(Effect::Note(Event::BacklogReported { is_behind }));
             self.trigger.on_behind(is_behind, effects);
         }

@@ -16,6 +16,8 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::{Coordinator, Effect, Job, SubtaskPlan, stale};
 use crate::config::Alignment;
 use crate::event::{AbortReason, Event, SkipReason};
@@ -28,16 +30,20 @@ use crate::store::Purpose;
 impl Coordinator {
     pub(super) fn on_ended(&mut self, worker: WorkerId, by: AttemptId, effects: &mut Vec<Effect>) {
         let Some(execution) = self.expect(worker, by, Status::Running, Status::Ended) else {
+            sometimes!(StaleEnd);
             return stale(format!("end of {by}"), effects);
         };
         if execution.phase != Phase::Running {
+            sometimes!(EndWhileCancelling);
             return;
         }
         let have_all_ended = execution.have_all_ended();
         if !self.plan.checkpoint.is_taken_after_finish {
+            sometimes!(EndStopsCheckpoints);
             self.trigger.stop_automatic(effects);
             for checkpoint in self.pending.ids() {
                 if !self.is_drain(checkpoint) {
+                    sometimes!(EndAbortsPending);
                     self.abort(checkpoint, AbortReason::InputEndOfStream, effects);
                 }
             }
@@ -56,13 +62,20 @@ impl Coordinator {
         let finishes_together = self.finishes_together(by.subtask);
         let is_stopping = self.is_stopping();
         let Some((execution, status)) = self.live(worker, by) else {
+            sometimes!(StaleFinish);
             return stale(format!("finish of {by}"), effects);
         };
         *execution.live_status(worker, by).expect("it is live") = Status::Finished;
         let is_expected = match execution.phase {
-            Phase::Running => status == Status::Ended && !finishes_together,
+            Phase::Running => {
+                sometimes!(FinishesWhileOthersGoOn);
+                status == Status::Ended && !finishes_together
+            }
             Phase::Finishing => status == Status::Ended || is_stopping,
-            Phase::Cancelling { .. } => return,
+            Phase::Cancelling { .. } => {
+                sometimes!(FinishWhileCancelling);
+                return;
+            }
             Phase::Deploying => false,
         };
         if !is_expected {
@@ -126,6 +139,8 @@ impl Coordinator {
             self.send(worker, Order::Trigger { attempt, barrier, subtasks }, effects);
         }
         for direct in due.into_iter().filter(|it| !it.is_source()) {
+            sometimes!(newly.is_none(), TriggeredDirectly);
+            sometimes!(newly.is_some(), TriggeredDirectlyInTheMiddle);
             let attempt = AttemptId { subtask: direct.subtask, attempt };
             effects.push(Effect::Note(Event::TriggeredDirectly { attempt, checkpoint }));
         }
@@ -154,6 +169,7 @@ impl Coordinator {
             return Some(SkipReason::InputEndOfStream);
         }
         let is_partly_finished = self.is_union_state_partly_finished(finished);
+        sometimes!(is_partly_finished, UnionStateIsPartlyFinished);
         is_partly_finished.then_some(SkipReason::PartlyFinishedUnionState)
     }
 
@@ -174,6 +190,7 @@ impl Coordinator {
         if !execution.has_started() || !execution.are_all(Status::Finished) {
             return;
         }
+        sometimes!(!self.pending.is_empty(), PendingAtTheEnd);
         self.trigger.stop(SkipReason::CoordinatorShutdown, effects);
         self.store.withdraw(Purpose::Reserve);
         for checkpoint in self.pending.ids() {
@@ -181,6 +198,7 @@ impl Coordinator {
         }
         self.give_up_uncovered(AbortReason::CoordinatorShutdown, effects);
         if self.savepoints.is_exporting() || self.store.is_publishing_stop() {
+            sometimes!(EndWaitsForAWrite);
             return; // How it ends is decided by what is being written.
         }
         if let Some(checkpoint) = self.store.durable().stopping {

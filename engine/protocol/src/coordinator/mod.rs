@@ -25,6 +25,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
+
 use crate::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use crate::event::{AbortReason, Event};
 use crate::execution::{Execution, Phase, slots_needed};
@@ -389,6 +391,7 @@ impl Coordinator {
     /// The one entry. Total: every input in every state has an answer.
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) {
         if self.leadership == Leadership::Stopped {
+            sometimes!(InputAfterLeadership);
             return stale("input after the end".to_string(), effects);
         }
         match input {
@@ -398,8 +401,10 @@ impl Coordinator {
             }
             Input::Disconnected { worker, session } => {
                 if self.workers.get(&worker).is_some_and(|it| it.session == session) {
+                    sometimes!(WorkersConnectionBreaks);
                     self.lose_worker(worker, "the connection broke", effects);
                 } else {
+                    sometimes!(OldConnectionBreaks);
                     stale(format!("disconnect of {worker} session {session}"), effects);
                 }
             }
@@ -501,12 +506,14 @@ impl Coordinator {
         let result = found.result;
         self.store = Store::new(found, self.plan.checkpoint.retained);
         if let Some(result) = result {
+            sometimes!(LeaderFindsTheResult);
             return self.stop(Outcome::Result(result), effects); // It never runs again (P2).
         }
         self.shared = SharedFiles::rebuild(shared);
         let last_success = self.store.newest().unwrap_or_default();
         self.pending =
             PendingCheckpoints::new(self.plan.checkpoint.tolerable_failures, last_success);
+        sometimes!(self.store.durable().retained.len() > 1, LeaderFindsSeveralCheckpoints);
         self.leadership = Leadership::Claiming;
         self.store.request(Purpose::Lead);
     }
@@ -516,6 +523,7 @@ impl Coordinator {
         let (token, restored) = (self.store.durable().token, self.store.newest());
         effects.push(Effect::Note(Event::CoordinatorStarted { token, restored }));
         if let Some(checkpoint) = self.store.durable().stopping {
+            sometimes!(LeaderFindsAStop);
             effects.push(Effect::Note(Event::JobStopping { checkpoint }));
         }
         self.delete_what_earlier_leaders_left(effects);
@@ -537,6 +545,7 @@ impl Coordinator {
         let oldest = next.saturating_sub(REMEMBERED_ABORTED_MAX as u64).max(1);
         for checkpoint in (oldest..next).map(CheckpointId) {
             if !self.store.durable().retained.contains(&checkpoint) {
+                sometimes!(EarlierLeaderLeftACheckpoint);
                 self.delete(checkpoint, effects);
             }
         }
@@ -556,15 +565,19 @@ impl Coordinator {
             Timer::MinPause => self.trigger.on_pause_timer(effects),
             Timer::CheckpointExpires(checkpoint) => {
                 if self.give_up_savepoint(checkpoint, AbortReason::Expired, effects) {
+                    sometimes!(UncoveredSavepointExpires);
                     return;
                 }
+                sometimes!(self.store.is_publishing(checkpoint), ExpiresWhilePublishing);
                 if self.pending.get(checkpoint).is_none() || self.store.is_publishing(checkpoint) {
                     return stale(format!("timer of checkpoint {checkpoint}"), effects);
                 }
+                sometimes!(CheckpointExpires);
                 self.abort(checkpoint, AbortReason::Expired, effects);
             }
             Timer::RetainedExpires(checkpoint) => {
                 if !self.store.on_aged(checkpoint) {
+                    sometimes!(StaleRetainedTimer);
                     stale(format!("timer of retained checkpoint {checkpoint}"), effects);
                 }
             }
@@ -580,7 +593,10 @@ impl Coordinator {
                 }
             }
             Timer::Stable(attempt) => match self.execution() {
-                Some(it) if it.attempt == attempt && it.has_started() => self.failover.on_stable(),
+                Some(it) if it.attempt == attempt && it.has_started() => {
+                    sometimes!(AttemptIsStable);
+                    self.failover.on_stable();
+                }
                 Some(_) | None => stale(format!("timer stable of attempt {attempt}"), effects),
             },
             Timer::FailureForgotten(failure) => {
@@ -600,8 +616,10 @@ impl Coordinator {
             }
             Timer::WorkerSilent(worker) => {
                 if !self.workers.contains_key(&worker) {
+                    sometimes!(StaleSilence);
                     return stale(format!("timer silence of {worker}"), effects);
                 }
+                sometimes!(WorkerIsSilent);
                 self.disconnect(worker, effects);
                 self.lose_worker(worker, "no sign of life", effects);
             }

@@ -3,6 +3,8 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::{Answer, Coordinator, Effect, Job, Outcome, Request, RequestId, Timer};
 use crate::config::RetentionOnCancel;
 use crate::event::{AbortReason, Event, SkipReason};
@@ -46,7 +48,9 @@ impl Coordinator {
             let answer = Answer::Refused(SkipReason::TooManyRequests.to_string());
             return effects.push(Effect::Answer { id, answer });
         }
-        if !self.is_cancelled() {
+        if self.is_cancelled() {
+            sometimes!(CancelIsAskedAgain);
+        } else {
             effects.push(Effect::Note(Event::CancelRequested));
         }
         self.cancels.push(id);
@@ -57,28 +61,40 @@ impl Coordinator {
     /// that stops: the record says that its transactions are committed (N7).
     pub(super) fn cancel_when_possible(&mut self, effects: &mut Vec<Effect>) {
         if !self.is_cancelled() || self.is_stopping() || self.store.is_publishing_stop() {
+            sometimes!(self.is_cancelled(), CancelMeetsAStop);
             return;
         }
         match &self.job {
             Job::Live(execution) => match execution.phase {
                 Phase::Deploying | Phase::Running => {
+                    sometimes!(CancelStopsAnAttempt);
                     self.fail_attempt("it was cancelled on request".to_string(), false, effects);
                 }
-                Phase::Finishing | Phase::Cancelling { .. } => {}
+                Phase::Finishing => sometimes!(CancelMeetsTheFinish),
+                Phase::Cancelling { .. } => {}
             },
-            Job::Reserving if self.store.withdraw(Purpose::Deploy) => self.end_cancelled(),
+            Job::Reserving if self.store.withdraw(Purpose::Deploy) => {
+                sometimes!(CancelBeforeReserving);
+                self.end_cancelled();
+            }
             // Its number is being written; `deploy` finds out.
-            Job::Reserving | Job::Exporting | Job::Ending => {}
+            Job::Reserving => sometimes!(CancelWhileReserving),
+            Job::Exporting | Job::Ending => {}
             Job::Restarting(attempt) => {
+                sometimes!(CancelDuringTheDelay);
                 effects.push(Effect::Disarm(Timer::Restart(*attempt)));
                 self.end_cancelled();
             }
-            Job::Waiting => self.end_cancelled(),
+            Job::Waiting => {
+                sometimes!(CancelWhileWaiting);
+                self.end_cancelled();
+            }
         }
     }
 
     pub(super) fn end_cancelled(&mut self) {
         let is_retaining = self.plan.checkpoint.on_cancel == RetentionOnCancel::Retain;
+        sometimes!(is_retaining, CancelKeepsCheckpoints);
         self.job = Job::Ending;
         self.store.request(Purpose::Cancel { is_retaining });
     }
@@ -102,6 +118,7 @@ impl Coordinator {
         }
         let stops = core::mem::take(&mut self.stop_requests);
         for id in core::mem::take(&mut self.cancels).into_iter().chain(stops) {
+            sometimes!(RequestEndsWithTheJob);
             let answer = match outcome {
                 Outcome::Result(result) => Answer::Ended(*result),
                 Outcome::Failed(cause) => Answer::Refused(cause.clone()),

@@ -7,6 +7,8 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::{Answer, Coordinator, Effect, Job, RequestId, Timer, stale};
 use crate::event::{AbortReason, Event, SkipReason};
 use crate::execution::Execution;
@@ -20,6 +22,7 @@ impl Coordinator {
     pub(super) fn on_savepoint_whole(&mut self, checkpoint: CheckpointId) {
         let request = self.pending.take_savepoint(checkpoint);
         self.shared.end(checkpoint);
+        sometimes!(SavepointIsWhole);
         self.savepoints.on_whole(checkpoint, request);
     }
 
@@ -32,9 +35,12 @@ impl Coordinator {
         }
         if let Some(uncovered) = self.savepoints.newest_uncovered()
             && !self.pending.has_cover(uncovered)
-            && self.may_cover()
         {
-            self.trigger.request_cover(effects);
+            if self.may_cover() {
+                self.trigger.request_cover(effects);
+            } else {
+                sometimes!(FinalCoversTheSavepoint);
+            }
         }
     }
 
@@ -55,12 +61,14 @@ impl Coordinator {
             return self.on_stop_exported(checkpoint, is_exported, effects);
         }
         let Some(request) = self.savepoints.on_exported(checkpoint) else {
+            sometimes!(StaleExport);
             return stale(format!("export of savepoint {checkpoint}"), effects);
         };
         let answer = if is_exported {
             effects.push(Effect::Note(Event::SavepointCompleted { checkpoint }));
             Answer::Completed(checkpoint)
         } else {
+            sometimes!(ExportFails);
             let reason = AbortReason::FinalizeFailure;
             effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
             Answer::Aborted(checkpoint, reason)
@@ -79,6 +87,7 @@ impl Coordinator {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(request) = self.savepoints.give_up(checkpoint) else { return false };
+        sometimes!(UncoveredSavepointIsGivenUp);
         effects.push(Effect::Disarm(Timer::CheckpointExpires(checkpoint)));
         effects.push(Effect::Note(Event::CheckpointAborted { checkpoint, reason }));
         if let Some(id) = request {
@@ -124,6 +133,7 @@ impl Coordinator {
             return;
         }
         for id in core::mem::take(&mut self.stop_requests) {
+            sometimes!(JoinedStopNeverBegins);
             let answer = Answer::Refused(SkipReason::CoordinatorSuspend.to_string());
             effects.push(Effect::Answer { id, answer });
         }
@@ -136,6 +146,7 @@ impl Coordinator {
             let answer = Answer::Refused(SkipReason::TooManyRequests.to_string());
             return effects.push(Effect::Answer { id, answer });
         }
+        sometimes!(StopIsJoined);
         self.stop_requests.push(id);
     }
 
@@ -155,8 +166,11 @@ impl Coordinator {
         }
         let has_ended = reason == AbortReason::CoordinatorShutdown;
         if (is_drained && !has_ended) || reason == AbortReason::AsyncException {
+            sometimes!(DrainedAttemptFails);
             let cause = format!("stop with savepoint {checkpoint} {}", reason.in_words());
             self.fail_attempt(cause, false, effects);
+        } else {
+            sometimes!(!has_ended, SuspendedGoesOn);
         }
     }
 
@@ -178,6 +192,7 @@ impl Coordinator {
             self.job = Job::Ending;
             self.store.request(Purpose::Finish);
         } else {
+            sometimes!(ExportOfStopFails);
             let cause =
                 format!("savepoint {checkpoint} could not be written; all output is committed");
             self.give_up(cause, effects);

@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use seawall_probe::sometimes;
+
 use super::checkpoints::Progress;
 use super::{Coordinator, Effect, Job, Leadership, Registered, Timer, refuse, stale};
 use crate::event::Event;
@@ -28,6 +30,7 @@ impl Coordinator {
             return;
         }
         if self.workers.get(&worker).is_none_or(|it| it.session != session) {
+            sometimes!(MessageOfEndedSession);
             return refuse(worker, session, "a message of an unknown session", effects);
         }
         self.arm_silence(worker, effects);
@@ -72,7 +75,10 @@ impl Coordinator {
                 }
                 return;
             }
-            Some(_) => self.replace_worker(worker, effects),
+            Some(_) => {
+                sometimes!(WorkerReplacesItself);
+                self.replace_worker(worker, effects);
+            }
             None if self.workers.len() >= WORKERS_MAX => {
                 return refuse(worker, session, "more workers than the limit", effects);
             }
@@ -82,6 +88,7 @@ impl Coordinator {
         if self.leadership == Leadership::Leading {
             self.accept(worker, session, slots, effects);
         } else {
+            sometimes!(RegisteredBeforeTheToken);
             self.arm_silence(worker, effects); // Answered when the token is durable.
         }
     }
@@ -111,7 +118,10 @@ impl Coordinator {
         if let Job::Live(execution) = &mut self.job
             && execution.on_worker_lost(worker)
         {
+            sometimes!(BusyWorkerIsLost);
             self.fail_attempt(format!("{worker} was lost: {cause}"), false, effects);
+        } else {
+            sometimes!(IdleWorkerIsLost);
         }
     }
 

@@ -9,6 +9,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
+
 use crate::config::{CheckpointConfig, TriggerCombination};
 use crate::coordinator::{Delay, Effect, Timer};
 use crate::limits::CHECKPOINT_TIME_MIN;
@@ -88,7 +90,10 @@ impl Conditions {
                 effects.push(Effect::Arm(Timer::Trigger, Delay::exactly(interval)));
                 progress.time = Time::Armed(interval);
             }
-            None if was_armed => effects.push(Effect::Disarm(Timer::Trigger)),
+            None if was_armed => {
+                sometimes!(BacklogStopsTheTimer);
+                effects.push(Effect::Disarm(Timer::Trigger));
+            }
             None => {}
         }
     }
@@ -108,6 +113,7 @@ impl Conditions {
             Time::Passed => false,
         };
         if is_too_long {
+            sometimes!(BacklogSetsTheTimer);
             effects.push(Effect::Arm(Timer::Trigger, Delay::exactly(interval)));
             progress.time = Time::Armed(interval);
         }
@@ -120,6 +126,14 @@ impl Conditions {
             reached(self.every_records, progress.records),
             reached(self.every_dirty_bytes, progress.dirty_bytes),
         ];
+        sometimes!(met[1] == Some(true), RecordsMakeItDue);
+        sometimes!(met[2] == Some(true), BytesMakeItDue);
+        sometimes!(
+            self.combination == TriggerCombination::All
+                && met.contains(&Some(true))
+                && met.contains(&Some(false)),
+            SomeConditionsAreMet
+        );
         let mut met = met.into_iter().flatten().peekable();
         match self.combination {
             TriggerCombination::Any => met.any(|it| it),

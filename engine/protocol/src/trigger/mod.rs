@@ -20,6 +20,8 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
+
 use crate::config::{Alignment, CheckpointConfig};
 use crate::coordinator::{Answer, Delay, Effect, RequestId, Timer};
 use crate::event::{Event, SkipReason};
@@ -112,6 +114,7 @@ impl Trigger {
         let waiting = running.queue.take_all();
         for wanted in running.in_progress.into_iter().chain(waiting) {
             if wanted.request.is_some() {
+                sometimes!(WaitingRequestIsRefused);
                 refuse(wanted, reason, effects);
             }
         }
@@ -128,6 +131,7 @@ impl Trigger {
         if self.running.is_some() {
             self.enqueue(wanted, effects);
         } else {
+            sometimes!(RequestWhileNothingRuns);
             refuse(wanted, SkipReason::NotAllRequiredTasksRunning, effects);
         }
     }
@@ -139,6 +143,7 @@ impl Trigger {
             return self.enqueue_when_due(load, effects);
         }
         let is_over = self.running.as_ref().is_some_and(|it| it.last != Final::NotYet);
+        sometimes!(is_over, TimerAfterTheFinal);
         effects.push(Effect::Note(if is_over {
             Event::TriggerSkipped { reason: SkipReason::PeriodicSchedulerShutdown }
         } else {
@@ -172,10 +177,11 @@ impl Trigger {
 
     /// [`Timer::MinPause`] fired.
     pub fn on_pause_timer(&mut self, effects: &mut Vec<Effect>) {
-        match self.running.as_mut().filter(|it| it.is_pausing) {
-            Some(running) => running.is_pausing = false,
-            None => effects
-                .push(Effect::Note(Event::StaleInput { what: "timer min-pause".to_string() })),
+        if let Some(running) = self.running.as_mut().filter(|it| it.is_pausing) {
+            running.is_pausing = false;
+        } else {
+            sometimes!(StalePauseTimer);
+            effects.push(Effect::Note(Event::StaleInput { what: "timer min-pause".to_string() }));
         }
     }
 
@@ -189,7 +195,10 @@ impl Trigger {
         running.queue.remove(Rank::Periodic);
         match &mut running.in_progress {
             // Nothing is cut yet: what was to be the automatic one is the final one.
-            Some(wanted) if wanted.rank == Rank::Periodic => *wanted = final_checkpoint(),
+            Some(wanted) if wanted.rank == Rank::Periodic => {
+                sometimes!(PeriodicBecomesFinal);
+                *wanted = final_checkpoint();
+            }
             Some(_) | None => self.enqueue(final_checkpoint(), effects),
         }
     }
@@ -268,7 +277,9 @@ impl Trigger {
             || running.queue.has(Rank::Manual)
             || running.queue.has(Rank::Final)
             || running.is_stopping;
+        sometimes!(is_coming, CoverIsComing);
         if !is_coming {
+            sometimes!(CoverIsAskedFor);
             self.enqueue(Wanted::new(Rank::Manual, CheckpointKind::Checkpoint, None), effects);
         }
     }
@@ -276,6 +287,7 @@ impl Trigger {
     /// The final checkpoint was given up; another one is wanted.
     pub fn on_final_aborted(&mut self, effects: &mut Vec<Effect>) {
         if let Some(running) = self.running.as_mut().filter(|it| it.last == Final::Pending) {
+            sometimes!(FinalIsWantedAgain);
             running.last = Final::Wanted;
             self.enqueue(final_checkpoint(), effects);
         }
@@ -312,16 +324,22 @@ impl Trigger {
             Rank::Savepoint | Rank::Final | Rank::Manual | Rank::Periodic => self.pending_max,
         };
         if running.is_stopping {
+            sometimes!(WaitsForAStop);
             Some(SkipReason::PeriodicSchedulerShutdown)
         } else if running.in_progress.is_some() {
+            sometimes!(WaitsForATrigger);
             Some(SkipReason::TriggerInProgress)
         } else if load.cleaning > self.pending_max {
+            sometimes!(WaitsForDeletions);
             Some(SkipReason::TooManyCleaning)
         } else if load.pending >= pending_max {
+            sometimes!(WaitsForPending);
             Some(SkipReason::TooManyPending)
         } else if running.is_pausing && rank == Rank::Periodic {
+            sometimes!(WaitsForThePause);
             Some(SkipReason::MinimumTimeBetweenCheckpoints)
         } else if running.last == Final::Pending && rank > Rank::Final {
+            sometimes!(WaitsBehindTheFinal);
             Some(SkipReason::PeriodicSchedulerShutdown)
         } else {
             None

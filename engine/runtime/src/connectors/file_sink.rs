@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use crc32fast::Hasher;
 use seawall_env::{Disk, Env, File};
+use seawall_probe::{buggify, sometimes};
 use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
 use seawall_stream::{ConnectorError, Record, Sink, SinkContext, SinkWriter, Traces};
 use serde::{Deserialize, Serialize};
@@ -253,6 +254,7 @@ impl<R: Record> FileSinkWriter<R> {
         };
         let length = file.length().await.map_err(ConnectorError::io("read", path))?;
         if length != committable.length {
+            sometimes!(FileHasAnotherLength);
             return Err(ConnectorError::Fatal(format!(
                 "{} has {length} bytes, its transaction has {}\n\
                  hint: something else writes to the output directory, or the disk lost synced bytes",
@@ -279,6 +281,7 @@ impl<R: Record> FileSinkWriter<R> {
         if checksum.finalize() == committable.checksum {
             Ok(true)
         } else {
+            sometimes!(FileHoldsOtherBytes);
             Err(ConnectorError::Fatal(format!(
                 "{} does not hold the bytes of its transaction\n\
                  hint: something else writes to the output directory, or the disk changed the file",
@@ -298,7 +301,9 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
     }
 
     async fn flush(&mut self) -> Result<(), ConnectorError> {
-        if self.buffer.len() >= BUFFER_BYTES { self.append_buffer().await } else { Ok(()) }
+        let is_full = self.buffer.len() >= BUFFER_BYTES
+            || !self.buffer.is_empty() && buggify!(SmallSinkBuffer);
+        if is_full { self.append_buffer().await } else { Ok(()) }
     }
 
     async fn pre_commit(
@@ -339,11 +344,15 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
             match self.disk().rename(&pending, &committed).await {
                 Ok(()) => is_renamed = true,
                 // Someone else commits the same transaction.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    sometimes!(FileIsCommittedMeanwhile);
+                }
                 Err(error) => return Err(ConnectorError::io("rename to", committed)(error)),
             }
         }
+        sometimes!(!is_renamed, FileIsCommittedAlready);
         if !is_renamed && !self.holds(&committed, &committable, false).await? {
+            sometimes!(OutputIsLost);
             return Err(ConnectorError::Fatal(format!(
                 "output is lost: neither {} nor {} is there\n\
                  hint: something removed files from the output directory; \
@@ -376,11 +385,14 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
             let is_lingering =
                 attempt_of(&self.sink.prefix, subtask, name).is_some_and(|it| it < attempt);
             if !is_lingering || kept.contains(&path) {
+                sometimes!(is_lingering, RestoredFileIsKept);
                 continue;
             }
             match self.disk().remove(&path).await {
                 Ok(()) => removed += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    sometimes!(LingeringIsGone);
+                }
                 Err(error) => return Err(ConnectorError::io("remove", path)(error)),
             }
         }

@@ -33,6 +33,7 @@ use object_store::{
     PutResult, UpdateVersion,
 };
 use seawall_env::Disk;
+use seawall_probe::sometimes;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::storage::durable::parent;
@@ -146,7 +147,10 @@ impl DiskStore {
     async fn meta(&self, key: Key) -> Result<Option<ObjectMeta>, Error> {
         match self.length(&self.path(&key), &key).await {
             Ok(size) => Ok(Some(meta(&key, size, None))),
-            Err(Error::NotFound { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => {
+                sometimes!(ListedFileIsGone);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -196,7 +200,10 @@ impl DiskStore {
 
     async fn tidy(&self, directory: &Path) -> Result<(), Error> {
         let changed = match self.disk.remove_directory(directory).await {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => directory.to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                sometimes!(DirectoryIsNotEmpty);
+                directory.to_owned()
+            }
             result => {
                 absent(result).map_err(uncertain("remove", directory))?;
                 parent(directory)
@@ -238,6 +245,7 @@ impl ObjectStore for DiskStore {
         if let Err(error) = ready {
             // Best effort: an unfinished file is harmless. Where a job runs it is cleaned up at the next start;
             // below a savepoint nobody comes again, so it must not come back with the power.
+            sometimes!(TemporaryIsRemoved);
             let _ = self.disk.remove(&temporary).await;
             let _ = self.disk.sync_directory(&parent(&target)).await;
             return Err(error);
@@ -359,7 +367,10 @@ fn meta(key: &Key, size: u64, e_tag: Option<String>) -> ObjectMeta {
 
 fn absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            sometimes!(RemovedAlready);
+            Ok(())
+        }
         result => result,
     }
 }

@@ -18,6 +18,7 @@ use object_store::{
     PutOptions, PutPayload, UpdateVersion,
 };
 use seawall_env::{Disk, Entry};
+use seawall_probe::{buggify, sometimes};
 
 use crate::storage::disk_store::{DiskError, DiskStore};
 use crate::storage::durable;
@@ -32,6 +33,8 @@ const ONE_REQUEST_MAX: usize = 64 << 20;
 const PART: usize = 16 << 20;
 /// Parts on their way at the same time.
 const PARTS_AT_ONCE: usize = 4;
+/// Pieces of one byte each that the simulator may make of a file's beginning.
+const SMALL_PIECES: usize = 32;
 
 /// Where one job's checkpoints are. Cheap to clone.
 #[derive(Clone)]
@@ -150,6 +153,9 @@ impl Storage {
     /// All bytes of the file with their version.
     pub(crate) async fn find(&self, path: &Path) -> Result<Found, StorageError> {
         let told = |error| told("read", path, false, error);
+        if buggify!(FileReadTwice) {
+            drop(self.store.get_opts(&self.key(path), GetOptions::default()).await);
+        }
         let found = self.store.get_opts(&self.key(path), GetOptions::default()).await;
         let found = found.map_err(told)?;
         let version = Version(UpdateVersion {
@@ -177,12 +183,17 @@ impl Storage {
         if self.disk.is_none() && payload.content_length() > ONE_REQUEST_MAX {
             return self.put_in_parts(path, payload).await;
         }
-        let put = self.put(path, payload.clone(), PutMode::Create).await;
+        let mut put = self.put(path, payload.clone(), PutMode::Create).await;
+        if put.is_ok() && buggify!(FileWrittenTwice) {
+            put = self.put(path, payload.clone(), PutMode::Create).await;
+        }
         let Err(StorageError::Exists { .. }) = &put else { return put };
         // The store's client may have repeated a request whose answer was lost.
         let found = self.get(path).await?;
         let is_same = found.len() == payload.content_length()
             && payload.iter().flat_map(|it| it.iter()).eq(&found);
+        sometimes!(is_same, SameFileIsThere);
+        sometimes!(!is_same, OtherFileIsThere);
         if is_same { Ok(()) } else { put }
     }
 
@@ -246,6 +257,7 @@ impl Storage {
             attributes.insert(Attribute::Metadata(WRITER.into()), writer.clone().into());
             options.attributes = attributes;
         }
+        let payload = if buggify!(FileInPieces) { in_pieces(payload) } else { payload };
         match self.store.put_opts(&self.key(path), payload, options).await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -263,6 +275,13 @@ impl Storage {
     /// # Errors
     /// When one cannot be removed; those behind it may be left.
     pub async fn delete(&self, paths: Vec<PathBuf>) -> Result<(), StorageError> {
+        if buggify!(RemovedTwice) {
+            self.delete_in_order(paths.clone()).await?;
+        }
+        self.delete_in_order(paths).await
+    }
+
+    async fn delete_in_order(&self, paths: Vec<PathBuf>) -> Result<(), StorageError> {
         let first = paths.first().cloned();
         if let Some(first) = first
             && self.disk.is_none()
@@ -310,6 +329,9 @@ impl Storage {
     pub async fn list(&self, directory: &Path) -> Result<Vec<Entry>, StorageError> {
         let prefix = self.key(directory);
         let prefix = (!prefix.is_root()).then_some(&prefix);
+        if buggify!(ListedTwice) {
+            drop(self.store.list_with_delimiter(prefix).await);
+        }
         let listed = self.store.list_with_delimiter(prefix).await;
         let listed = listed.map_err(|error| told("list", directory, false, error))?;
         let directories = listed.common_prefixes.into_iter().map(|it| (it, true));
@@ -356,6 +378,18 @@ fn parts(bytes: PutPayload) -> Vec<PutPayload> {
         parts.push(PutPayload::from_iter(part));
     }
     parts
+}
+
+/// The same bytes, of which the first few come one by one.
+fn in_pieces(bytes: PutPayload) -> PutPayload {
+    let mut pieces = Vec::new();
+    for mut piece in bytes {
+        while !piece.is_empty() {
+            let length = if pieces.len() < SMALL_PIECES { 1 } else { piece.len() };
+            pieces.push(piece.split_to(length));
+        }
+    }
+    PutPayload::from_iter(pieces)
 }
 
 /// The store's error, with what was tried on which file.

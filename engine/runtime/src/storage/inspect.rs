@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use seawall_probe::sometimes;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::record::{SnapshotHandle, StoreRecord};
 use seawall_protocol::shared_files::RetainedFiles;
@@ -208,6 +209,7 @@ pub async fn remove_orphans(storage: &Storage, record: &StoreRecord) -> Vec<Path
                 && storage.delete(vec![entry.path.clone()]).await.is_ok()
         };
         if is_removed {
+            sometimes!(OrphanIsRemoved);
             removed.push(entry.path);
         }
     }

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use seawall_probe::sometimes;
 use seawall_protocol::config::StateBackend;
 use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::SnapshotHandle;
@@ -125,6 +126,7 @@ async fn export_to(
     let mut written = Vec::new();
     let copied = copy(storage, place, &manifest, &directory, &mut written).await;
     if copied.is_err() {
+        sometimes!(ExportIsUndone);
         // Best effort: without a manifest it is no savepoint.
         let _ = place.delete(written).await;
     }
@@ -145,11 +147,15 @@ async fn free_directory(place: &Storage, own: &Manifest) -> Result<PathBuf, Stor
     let directory = layout::savepoint(place.root(), own.checkpoint);
     match manifest::read_in(place, &directory).await {
         Ok(found) if found != *own => {
+            sometimes!(SavepointsPlaceIsTaken);
             let mut name = directory.into_os_string();
             name.push(format!("-{}", own.job));
             Ok(name.into())
         }
-        Ok(_) => Ok(directory),
+        Ok(_) => {
+            sometimes!(SavepointIsExportedAgain);
+            Ok(directory)
+        }
         Err(error) if error.is_not_found() => Ok(directory),
         Err(error) => Err(error),
     }
@@ -278,6 +284,7 @@ pub async fn remove_unfinished(storage: &Storage, directory: &Path) -> Result<bo
     if entries.iter().any(|it| it.path == manifest || it.is_directory) {
         return Ok(false);
     }
+    sometimes!(UnfinishedExportIsRemoved);
     storage.delete(entries.into_iter().map(|it| it.path).collect()).await?;
     Ok(true)
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use object_store::PutPayload;
+use seawall_probe::sometimes;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::shared_files::{SharedFile, SharedFileId};
 use seawall_stream::state::{Changes, Entries};
@@ -135,6 +136,7 @@ pub async fn sweep(
         let is_left_over = below.is_none_or(|it| id.checkpoint < it);
         let is_kept = is_whole && keep.contains(&id);
         if is_left_over && !is_kept && storage.delete(vec![path.clone()]).await.is_ok() {
+            sometimes!(SharedFileIsSwept);
             removed.push(path);
         }
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use seawall_probe::sometimes;
 use seawall_protocol::config::{Alignment, CheckpointMode};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::Barrier;
@@ -69,6 +70,7 @@ pub(super) async fn restore(
         launch.env.emit(event).await;
         return Ok((output, 0));
     }
+    sometimes!(InFlightDataIsRestored);
     let unknown = |it: &InFlight| {
         let InFlight { from, to, .. } = it;
         Failure::fatal(format!("in-flight data from {from} to {to} belongs to no channel"))
@@ -88,6 +90,7 @@ pub(super) async fn restore(
         let at = receivers.iter().position(|it| *it == section.to);
         output.push((edge, at.ok_or_else(|| unknown(section))?, decode(launch, section)?));
     }
+    sometimes!(!output.is_empty(), OutputIsRestored);
     Ok((output, count))
 }
 
@@ -187,6 +190,7 @@ impl Driver {
     /// Forgets the in-flight data of a snapshot that was given up; its writer ends.
     pub(super) fn discard(&mut self, checkpoint: CheckpointId) {
         if self.unsealed.take_if(|it| it.is_of(checkpoint)).is_some() {
+            sometimes!(InFlightDataIsDiscarded);
             self.unsent = None;
             // What could not be copied is of no use either.
             drop(self.gate.take_captured());
