@@ -105,6 +105,9 @@ fn text(profile: Profile, seed: u64, kinds: &[&Kind]) -> String {
     let names = if names.is_empty() { "no fault".to_owned() } else { names.join(", ") };
     line(&mut out, &format!("about = \"Drawn from seed {seed}: {names}.\""));
     line(&mut out, &format!("expect = [{expect}]\nseeds = [{seed}]\nuntil = \"{until}s\""));
+    if dice.chance(1, 3) {
+        line(&mut out, "buggify = true");
+    }
     job_table(&mut out, profile, &shape, &mut dice);
     line(&mut out, "\n[cluster]");
     let spare = dice.below(2);
