@@ -113,7 +113,7 @@ fn text(profile: Profile, seed: u64, kinds: &[&Kind]) -> String {
     let spare = dice.below(2);
     let slots = parallelism.div_ceil(workers) + spare;
     line(&mut out, &format!("workers = {workers}\nslots_per_worker = {slots}"));
-    checkpoint_table(&mut out, profile, mode, &mut dice);
+    checkpoint_table(&mut out, profile, &shape, mode, &mut dice);
     restart_tables(&mut out, &mut dice);
     fault_tables(&mut out, profile, &shape, &faults, &mut dice);
     out
@@ -143,16 +143,25 @@ fn job_table(out: &mut String, profile: Profile, shape: &Shape, dice: &mut Dice)
     }
 }
 
-fn checkpoint_table(out: &mut String, profile: Profile, mode: &str, dice: &mut Dice) {
+fn checkpoint_table(
+    out: &mut String,
+    profile: Profile,
+    shape: &Shape,
+    mode: &str,
+    dice: &mut Dice,
+) {
     line(out, "\n[checkpoint]");
     let interval = match profile {
         Profile::Quick => *dice.pick(&["200ms", "300ms", "500ms", "1s"]),
         Profile::Deep => *dice.pick(&["200ms", "300ms", "400ms"]),
     };
     line(out, &format!("interval = \"{interval}\""));
-    line(out, &format!("timeout = \"{}\"", dice.pick(&["1s", "2s", "5s"])));
-    // A job that gives up does not recover, and that would be its settings' fault.
-    line(out, &format!("tolerable_failures = {}", dice.pick(&[0, 1, 1_000])));
+    // A job that never has the time for a checkpoint does not recover, and that would be its settings' fault.
+    let is_slow = shape.settings.iter().any(|it| it.name == "slow-sink");
+    let timeouts: &[&str] = if is_slow { &["10s"] } else { &["1s", "2s", "5s"] };
+    let tolerable: &[u32] = if is_slow { &[1_000] } else { &[0, 1, 1_000] };
+    line(out, &format!("timeout = \"{}\"", dice.pick(timeouts)));
+    line(out, &format!("tolerable_failures = {}", dice.pick(tolerable)));
     line(out, &format!("mode = \"{mode}\""));
     let overtakes = mode == "exactly-once" && dice.chance(1, 3);
     if overtakes {

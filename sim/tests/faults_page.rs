@@ -66,6 +66,7 @@ fn kind(page: &mut String, kind: &Kind) {
         Bite::Event(event) => format!("the event `{event}` occurs, and only with it"),
         Bite::More(event) => format!("the event `{event}` occurs more often"),
         Bite::Slower => "the job takes longer".to_owned(),
+        Bite::Course => "the run takes another course".to_owned(),
         Bite::Output => "the input, and with it the output, is another one".to_owned(),
     };
     let jobs = match kind.jobs {

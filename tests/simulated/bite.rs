@@ -25,9 +25,9 @@ until = \"20s\"
 [job]
 name = \"{job}\"
 parallelism = 3
-records = 3_000
-keys = 100
-rate = \"600/s\"
+records = 6_000
+keys = 3_000
+rate = \"1200/s\"
 {files}{setting}
 [cluster]
 workers = 3
@@ -80,6 +80,7 @@ fn bites(kind: &Kind, seed: u64) -> bool {
         Bite::Struck => with.trace.entries.iter().any(|it| matches!(it.what, What::Struck(_))),
         Bite::Event(name) => events(&with, name) > 0 && events(&compared(), name) == 0,
         Bite::More(name) => events(&with, name) > events(&compared(), name),
+        Bite::Course => with.trace.digest() != compared().trace.digest(),
         Bite::Slower => with.virtual_time > compared().virtual_time,
         Bite::Output => {
             // The job is the same; what it wrote is what its reference says of another input.

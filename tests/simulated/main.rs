@@ -29,7 +29,7 @@ fn all() -> Vec<Scenario> {
     let loaded = verify::load(&found).expect("every scenario is sound");
     let scenarios = loaded.into_iter().filter_map(|one| match one {
         Loaded::Scenario(scenario) => Some(*scenario),
-        Loaded::Seed(..) => None,
+        Loaded::Seed(..) | Loaded::Swarm(_) => None,
     });
     scenarios.collect()
 }

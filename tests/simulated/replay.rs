@@ -70,6 +70,7 @@ fn every_regression_keeps_its_verdict() {
             Loaded::Scenario(scenario) => {
                 (run::run(scenario, scenario.seeds[0]), Expected::of(&Outcome::Holds))
             }
+            Loaded::Swarm(_) => unreachable!("a directory holds files"),
         };
         assert_eq!(Expected::of(&found.result), expected, "{}: {:?}", one.name(), found.result);
     }

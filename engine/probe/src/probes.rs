@@ -614,6 +614,8 @@ names! {
             LingeringIsRemoved,
             /// A subtask told how far it had come with a checkpoint that was given up.
             UnfinishedIsTold,
+            /// A snapshot became durable when its subtask was gone, and is deleted.
+            SnapshotComesTooLate,
             /// The writer of a snapshot ended because its checkpoint was given up.
             WriterIsGivenUp,
             /// State was restored from a chain of shared files.

@@ -200,14 +200,23 @@ impl Inbox {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends an order; never waits.
-    pub fn order(&self, order: SubtaskOrder) {
+    /// Sends an order; never waits. It comes back when the subtask has ended.
+    pub fn order(&self, order: SubtaskOrder) -> Option<SubtaskOrder> {
         let waker = {
             let mut state = self.lock();
+            if state.is_closed {
+                return Some(order);
+            }
             state.orders.push_back(order);
             state.receiver.take()
         };
         wake(waker);
+        None
+    }
+
+    /// The orders that the subtask did not take before it ended.
+    pub fn unread(&self) -> Vec<SubtaskOrder> {
+        self.lock().orders.drain(..).collect()
     }
 
     /// Asks the subtask to stop.

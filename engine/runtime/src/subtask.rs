@@ -140,7 +140,7 @@ impl From<ConnectorError> for Failure {
 /// Runs the attempt to its end and reports it: `Finished`, `Cancelled` or `Failed`, once.
 pub async fn run(launch: Launch, inbox: Inbox, gate: Gate) {
     let (env, attempt) = (launch.env.clone(), launch.attempt);
-    let report = Arc::clone(&launch.report);
+    let (report, storage) = (Arc::clone(&launch.report), launch.storage.clone());
     let stopped = inbox.clone();
     let drive = Box::pin(drive(launch, inbox, gate));
     // Biased to the stop; dropping `drive` closes every channel before anything is reported.
@@ -151,6 +151,9 @@ pub async fn run(launch: Launch, inbox: Inbox, gate: Gate) {
         }
         Either::Right((result, _)) => Some(result),
     };
+    for order in stopped.unread() {
+        discard(&storage, order).await;
+    }
     match end {
         None => {
             env.emit(Event::SubtaskCancelled { attempt }).await;
@@ -164,6 +167,15 @@ pub async fn run(launch: Launch, inbox: Inbox, gate: Gate) {
             env.emit(Event::SubtaskFailed { attempt, cause: cause.clone() }).await;
             report(ToCoordinator::Failed { attempt, cause, fatal: is_fatal });
         }
+    }
+}
+
+/// A snapshot that became durable when its subtask was gone belongs to nothing: nobody will ack it.
+async fn discard(storage: &Storage, order: SubtaskOrder) {
+    if let SubtaskOrder::SnapshotDurable(checkpoint, handle) = order {
+        sometimes!(SnapshotComesTooLate);
+        // What cannot be deleted now is an orphan, which the next leader removes.
+        let _ = snapshot::discard(storage, checkpoint, &handle).await;
     }
 }
 
@@ -885,10 +897,13 @@ impl Driver {
             if buggify!(AckLate) {
                 clock.sleep(LATE).await;
             }
-            inbox.order(match written {
+            let unread = inbox.order(match written {
                 Ok(handle) => SubtaskOrder::SnapshotDurable(checkpoint, handle),
                 Err(cause) => SubtaskOrder::SnapshotFailed(checkpoint, cause),
             });
+            if let Some(order) = unread {
+                discard(&storage, order).await;
+            }
         });
         Ok(())
     }

@@ -92,7 +92,7 @@ fn a_full_channel_makes_its_sender_wait_for_the_reader() {
 fn an_order_overtakes_elements() {
     let (inbox, mut gate, mut first, _second) = two_channels();
     send(&mut first, 1);
-    inbox.order(SubtaskOrder::Aborted(CheckpointId(3)));
+    assert!(inbox.order(SubtaskOrder::Aborted(CheckpointId(3))).is_none());
     assert_eq!([next(&mut gate), next(&mut gate)], ["Aborted(CheckpointId(3))", "ch0 [1]"]);
 }
 

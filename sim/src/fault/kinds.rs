@@ -87,6 +87,8 @@ pub enum Bite {
     More(&'static str),
     /// The job takes longer.
     Slower,
+    /// The run takes another course.
+    Course,
     /// The output is another one, as its reference is.
     Output,
 }
@@ -136,7 +138,7 @@ impl Kind {
     }
 }
 
-use Bite::{Event, More, Output, Slower, Strike, Struck};
+use Bite::{Course, Event, More, Output, Slower, Strike, Struck};
 use Family::{Checkpoint, Disk, Network, Process, Service, Work};
 
 const FILES: &[&str] = &["word-count", "access-log"];
@@ -234,9 +236,10 @@ pub const KINDS: &[Kind] = &[
         Process,
         "wiped-disk",
         "A machine comes back with nothing of what it had not synced: no byte, no name, no scratch file.",
-        r#"crash = { node = "*", leaving = "nothing", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "nothing", restart_after = "100ms..2s" }"#,
         Strike("lost-write"),
-    ),
+    )
+    .on(r#"call = "sync", when = "before", path = ".snapshot", node = "worker-1""#),
     kind(
         Process,
         "old-disk",
@@ -320,14 +323,14 @@ pub const KINDS: &[Kind] = &[
         "reset",
         "Every connection between two machines breaks, and both ends know.",
         r#"reset = { from = ["*"], to = ["*"] }"#,
-        Strike("reset"),
+        Strike("drop-connections"),
     ),
     kind(
         Network,
         "silent-reconnect",
         "A connection breaks for one end, which connects again; the other end learns nothing until it sends.",
         r#"silent_reconnect = { from = ["*"], to = ["*"] }"#,
-        Strike("silent-reconnect"),
+        Strike("drop-connections-at"),
     ),
     kind(
         Network,
@@ -362,44 +365,50 @@ pub const KINDS: &[Kind] = &[
         Disk,
         "lost-unsynced-write",
         "Of what was not synced nothing is left.",
-        r#"crash = { node = "*", leaving = "nothing", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "nothing", restart_after = "100ms..2s" }"#,
         Strike("lost-write"),
-    ),
+    )
+    .on(r#"call = "sync", when = "before", path = ".snapshot", node = "worker-1""#),
     kind(
         Disk,
         "torn-write",
         "Of what was not synced a part is left, and its last block may be garbage.",
-        r#"crash = { node = "*", leaving = "prefix", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "prefix", restart_after = "100ms..2s" }"#,
         Strike("torn-write"),
-    ),
+    )
+    .on(r#"call = "sync", when = "before", path = ".snapshot", node = "worker-1""#),
     kind(
         Disk,
         "hole-in-a-write",
         "Of what was not synced the end is there and blocks in the middle are zeroes.",
-        r#"crash = { node = "*", leaving = "hole", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "hole", restart_after = "100ms..2s" }"#,
         Strike("hole-in-write"),
-    ),
+    )
+    .on(r#"call = "sync", when = "before", path = ".snapshot", node = "worker-1""#),
     kind(
         Disk,
         "lost-directory-entry",
         "Names in one directory are durable, and earlier ones in another are lost.",
-        r#"crash = { node = "*", leaving = "last-directory", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "last-directory", restart_after = "100ms..2s" }"#,
         Strike("reordered-names"),
-    ),
+    )
+    .on(r#"call = "sync", when = "before", path = ".snapshot", node = "worker-1""#),
     kind(
         Disk,
         "rename-leaves-both-names",
         "A crash in a rename leaves the old and the new name.",
-        r#"crash = { node = "*", leaving = "both-names", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "both-names", restart_after = "100ms..2s" }"#,
         Strike("both-names"),
-    ),
+    )
+    .on(r#"call = "write", when = "after", path = "-chk-", node = "worker-1""#),
     kind(
         Disk,
         "rename-leaves-no-name",
         "A crash in a rename leaves neither name: no file system promises this little.",
-        r#"crash = { node = "*", leaving = "no-name", restart_after = "100ms..2s" }"#,
+        r#"crash = { node = "worker-1", leaving = "no-name", restart_after = "100ms..2s" }"#,
         Strike("no-name"),
     )
+    .on(r#"call = "write", when = "after", path = "-chk-", node = "worker-1""#)
     .beyond(),
     kind(
         Disk,
@@ -653,7 +662,7 @@ pub const KINDS: &[Kind] = &[
         "uneven-ends",
         "Sources end at different times: a compressed file is read by one alone.",
         "gzip = true",
-        Event("triggered-directly"),
+        Course,
     )
     .of(FILES),
     kind(

@@ -239,7 +239,10 @@ impl Driver {
         let (env, inbox) = (&self.launch.env, &self.inbox);
         self.timers.get_or_insert_with(|| {
             let inbox = inbox.clone();
-            Timers::new(env, move |fired| inbox.order(SubtaskOrder::Fired(fired)))
+            Timers::new(env, move |fired| {
+                // A timer of a subtask that has ended means nothing.
+                let _ = inbox.order(SubtaskOrder::Fired(fired));
+            })
         })
     }
 
