@@ -12,8 +12,8 @@
 use std::collections::BTreeMap;
 
 use seawall_jobs::origin::{Origin, is_before};
+use seawall_protocol::CheckpointId;
 use seawall_protocol::event::Event;
-use seawall_protocol::{AttemptId, CheckpointId};
 use seawall_spec::{CheckpointContents, History, Violation};
 
 use crate::subject::Subject;
@@ -118,24 +118,21 @@ impl Ledger<'_> {
             Some((index, checkpoint))
         });
         let Some((index, checkpoint)) = parsed else { return String::new() };
-        let is_it = |attempt: &AttemptId, of: CheckpointId| {
-            attempt.subtask.index == index && of == checkpoint
-        };
         let mut steps = Vec::new();
         for recorded in &self.history.events {
-            let (attempt, step) = match &recorded.event {
-                Event::TransactionPrecommitted { attempt, checkpoint: of }
-                    if is_it(attempt, *of) =>
+            let (attempt, of, step) =
+                if let Event::TransactionPrecommitted { attempt, checkpoint } = &recorded.event {
+                    (attempt, checkpoint, "pre-committed")
+                } else if let Event::TransactionCommitted { attempt, checkpoint, .. } =
+                    &recorded.event
                 {
-                    (attempt, "pre-committed")
-                }
-                Event::TransactionCommitted { attempt, checkpoint: of, .. }
-                    if is_it(attempt, *of) =>
-                {
-                    (attempt, "committed")
-                }
-                _ => continue,
-            };
+                    (attempt, checkpoint, "committed")
+                } else {
+                    continue;
+                };
+            if attempt.subtask.index != index || *of != checkpoint {
+                continue;
+            }
             let at = recorded.at.as_secs_f64();
             let who = show_attempt(attempt, self.chains);
             steps.push(format!("{step} by {who} on {} at {at:.6}s", recorded.node));

@@ -14,7 +14,7 @@ use seawall_protocol::event::Event;
 use seawall_protocol::{CheckpointId, SubtaskId};
 
 use crate::evidence::Evidence;
-use crate::fault::{Fault, On, Trigger, Verb, When};
+use crate::fault::{Fault, Nodes, On, Trigger, Verb, When};
 use crate::inject::Injector;
 use crate::scenario::Node;
 use crate::trace::{Chains, Entry, Trace, What};
@@ -106,7 +106,7 @@ impl Recorder {
         let state = &mut *self.lock();
         state.begun[index] = Some(state.trace.entries.len());
         state.trace.entries.push(Entry { at, node: None, what: What::Fault(verb.describe()) });
-        let nodes: Vec<Node> = verb.nodes().into_iter().map(|it| it.one()).collect();
+        let nodes: Vec<Node> = verb.nodes().into_iter().map(Nodes::one).collect();
         due(&mut state.waiting, |on| {
             on.fault.as_deref() == Some(verb.name()) && on.node.is_none_or(|it| nodes.contains(&it))
         })

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use seawall_jobs::origin::{self, Origin};
-use seawall_jobs::reference::{self, InputFile};
+use seawall_jobs::reference::{self, Fold, InputFile};
 use seawall_jobs::{JobSpec, Options};
 use seawall_protocol::JobId;
 use seawall_runtime::connectors::file_source::FileSplit;
@@ -46,6 +46,8 @@ pub struct Prepared {
     pub id: JobId,
     /// Its input files, decompressed; none when it generates its records.
     pub files: Vec<InputFile>,
+    /// The state at the checkpoint that was looked at last.
+    fold: Arc<Mutex<Fold>>,
 }
 
 /// The built-in job of a workload as the scenario's validation sees it: its chains, without input.
@@ -117,7 +119,7 @@ impl Prepared {
             options.pairs().map(|(key, value)| format!("{key}={value}")).collect();
         let identity = format!("{}\n{}", spec.name, pairs.join("\n"));
         let id = JobId(xxh3_64(identity.as_bytes()));
-        Self { spec, options, job, id, files }
+        Self { spec, options, job, id, files, fold: Arc::default() }
     }
 }
 
@@ -161,7 +163,8 @@ impl Subject for Prepared {
             }
         }
         let splits = subject::splits(snapshots);
-        let expected = reference::state(job, &self.options, &self.files, &splits);
+        let mut fold = self.fold.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = fold.advance(job, &self.options, &self.files, &splits);
         Ok(Some(Compared { found, expected }))
     }
 

@@ -146,6 +146,105 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
     }
 }
 
+/// The keyed state after the input before positions that move on: the same as [`state`], at the price of what
+/// is new since the last call.
+#[derive(Debug, Clone, Default)]
+pub struct Fold {
+    /// How far each split is folded in: a file's with its range, or every n-th generated record.
+    folded: BTreeMap<(String, u64, u64), u64>,
+    state: State,
+}
+
+impl Fold {
+    /// The state of `job` after exactly the input before the positions of these splits.
+    ///
+    /// # Panics
+    /// As [`state`].
+    pub fn advance(
+        &mut self,
+        job: &str,
+        options: &Options,
+        files: &[InputFile],
+        splits: &[Vec<u8>],
+    ) -> State {
+        if job == "buffered" {
+            return State::new();
+        }
+        let limits: Vec<_> = splits.iter().map(|it| limit(files, it)).collect();
+        let is_further = |(key, limit): &((String, u64, u64), u64)| {
+            self.folded.get(key).is_none_or(|folded| folded <= limit)
+        };
+        let is_known = |key: &(String, u64, u64)| limits.iter().any(|(it, _)| it == key);
+        if !limits.iter().all(is_further) || !self.folded.keys().all(is_known) {
+            // A restore went back behind what was folded.
+            *self = Self::default();
+        }
+        for (key, limit) in limits {
+            let (name, start, step) = key.clone();
+            // At its start a position may be within a line of the split before.
+            let from = self.folded.insert(key, limit).filter(|it| *it > start);
+            if files.is_empty() {
+                let step = usize::try_from(step).expect("a step fits into memory");
+                for index in (from.unwrap_or(start)..limit).step_by(step) {
+                    self.add(key_of(options, index).to_string(), &[1]);
+                }
+                continue;
+            }
+            let file = files.iter().find(|it| it.path.as_os_str() == name.as_str());
+            let bytes = &file.expect("the split's file is part of the input").bytes;
+            // A split begins with the first line that starts in it.
+            let place = |it: u64| usize::try_from(it).expect("a file in memory").min(bytes.len());
+            let from = match from {
+                Some(from) => place(from),
+                None if start == 0 => 0,
+                None => {
+                    let before = place(start - 1);
+                    let end = bytes[before..].iter().position(|it| *it == b'\n');
+                    end.map_or(bytes.len(), |it| before + it + 1)
+                }
+            };
+            let until = place(limit);
+            let mut at = from;
+            while at < until {
+                let end = bytes[at..]
+                    .iter()
+                    .position(|it| *it == b'\n')
+                    .map_or(bytes.len(), |it| at + it);
+                let line = bytes[at..end].strip_suffix(b"\r").unwrap_or(&bytes[at..end]);
+                self.add_line(job, &String::from_utf8_lossy(line));
+                at = end + 1;
+            }
+        }
+        self.state.clone()
+    }
+
+    fn add_line(&mut self, job: &str, line: &str) {
+        if job == "word-count" {
+            for word in words_of(line) {
+                self.add(word, &[1]);
+            }
+        } else if let Some((client, status, bytes)) = fields(line) {
+            self.add(client, &[1, bytes, u64::from(status >= 400)]);
+        }
+    }
+
+    fn add(&mut self, key: String, numbers: &[u64]) {
+        add(&mut self.state, key, numbers).expect("the state is numbers");
+    }
+}
+
+/// What names a split for ever, and up to where it is read: a place in its file, or a record.
+fn limit(files: &[InputFile], split: &[u8]) -> ((String, u64, u64), u64) {
+    if files.is_empty() {
+        let split: GeneratorSplit = postcard::from_bytes(split).expect("a split of the generator");
+        return ((String::new(), split.next % split.step, split.step), split.next);
+    }
+    let split: FileSplit = postcard::from_bytes(split).expect("a split of a file");
+    let end = if split.is_gzip { u64::MAX } else { split.end };
+    let limit = if split.is_ended { end } else { split.position.max(split.start) };
+    ((split.path, split.start, end), limit)
+}
+
 /// The keyed state in a snapshot of `job` as text.
 ///
 /// # Errors
@@ -393,4 +492,40 @@ fn string(rest: &mut &str) -> Option<()> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(start: u64, end: u64, position: u64, is_ended: bool) -> Vec<u8> {
+        let path = "/input/a".to_owned();
+        let split = FileSplit { path, is_gzip: false, length: 40, start, end, position, is_ended };
+        postcard::to_allocvec(&split).expect("a split has an encoding")
+    }
+
+    #[test]
+    fn a_fold_that_goes_on_is_the_fold_from_the_beginning() {
+        let spec = crate::find("word-count").expect("it is built in");
+        let pairs = ["input=/input".to_owned(), "output=/output".to_owned()];
+        let options = Options::parse(spec, &pairs).expect("they are legal");
+        let files = [InputFile {
+            path: "/input/a".into(),
+            bytes: b"one two\ntwo three\nthree\none\nfour".to_vec(),
+        }];
+        let mut fold = Fold::default();
+        let moments = [
+            [split(0, 12, 0, false), split(12, 40, 12, false)],
+            [split(0, 12, 8, false), split(12, 40, 24, false)],
+            [split(0, 12, 18, true), split(12, 40, 28, false)],
+            [split(0, 12, 18, true), split(12, 40, 32, true)],
+            // A restore goes back.
+            [split(0, 12, 8, false), split(12, 40, 24, false)],
+            [split(0, 12, 18, true), split(12, 40, 32, true)],
+        ];
+        for splits in moments {
+            let whole = state("word-count", &options, &files, &splits);
+            assert_eq!(fold.advance("word-count", &options, &files, &splits), whole);
+        }
+    }
 }

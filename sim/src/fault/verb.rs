@@ -571,11 +571,9 @@ impl Verb {
     pub fn describe(&self) -> String {
         let mut out = self.name().replace('_', " ");
         let mut table = self.table();
-        let names = |value: &toml::Value| match value {
-            toml::Value::Array(all) => {
-                all.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join("+")
-            }
-            other => other.as_str().unwrap_or_default().to_owned(),
+        let names = |value: &toml::Value| match value.as_array() {
+            Some(all) => all.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join("+"),
+            None => value.as_str().unwrap_or_default().to_owned(),
         };
         let link = (table.remove("from"), table.remove("to"));
         let is_mutual = table.remove("both").is_some_and(|it| it == toml::Value::Boolean(true));

@@ -37,10 +37,14 @@ impl Injector {
     pub(super) fn crash_rack(&self, it: &CrashRack) {
         // A seed may draw one node twice.
         let nodes: BTreeSet<String> = it.nodes.all().iter().map(Node::to_string).collect();
-        nodes.iter().for_each(|node| self.world.crash(node));
+        for node in &nodes {
+            self.world.crash(node);
+        }
         let this = self.clone();
         self.heal_after(it.restart_after, move || {
-            nodes.iter().for_each(|node| this.switch_on(node));
+            for node in &nodes {
+                this.switch_on(node);
+            }
         });
     }
 
