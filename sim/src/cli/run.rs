@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use seawall_sim::scenario::Scenario;
+use seawall_sim::scenario::quantity::SEED_MAX;
 use seawall_sim::verdict::Result as Outcome;
 use seawall_sim::{report, run, swarm, verify};
 
@@ -15,7 +16,7 @@ pub(crate) struct Arguments {
     /// A scenario file, or its name: crash/worker-after-ack; `swarm/quick` or `swarm/deep` draw one
     scenario: PathBuf,
     /// The seed; the scenario's first when absent
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=SEED_MAX))]
     seed: Option<u64>,
     #[command(flatten)]
     pictures: Pictures,

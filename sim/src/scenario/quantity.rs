@@ -238,6 +238,9 @@ pub struct Seeds(pub Vec<u64>);
 /// The most seeds one scenario file or one sweep may ask for.
 pub const SEEDS_MAX: u64 = 10_000_000;
 
+/// The greatest seed: what a file can write as a number.
+pub const SEED_MAX: u64 = i64::MAX as u64;
+
 /// Reads `"1..20"`, both ends included.
 ///
 /// # Errors
@@ -254,6 +257,9 @@ pub fn parse_seed_range(text: &str) -> Result<Vec<u64>, String> {
     };
     if first > last {
         return Err(format!("the range `{text}` is empty, expected the smaller end first"));
+    }
+    if last > SEED_MAX {
+        return Err(format!("the range `{text}` goes beyond the greatest seed, {SEED_MAX}"));
     }
     if last - first >= SEEDS_MAX {
         return Err(format!("the range `{text}` has more than {SEEDS_MAX} seeds"));
