@@ -28,6 +28,7 @@ pub mod liveness;
 mod own;
 mod pace;
 mod pin;
+pub mod planted;
 pub mod plants;
 mod recorder;
 pub mod report;
