@@ -43,7 +43,7 @@ fn the_page_of_planted_bugs_has_a_row_for_each_that_there_is() {
 }
 
 fn quick(scenario: &Scenario) -> (String, Outcome) {
-    let plan = Plan { sweeps: 2, shrinking: Duration::from_millis(1), jobs: 1 };
+    let plan = Plan { sweeps: 2, seeds_max: 1, shrinking: Duration::from_millis(1), jobs: 1 };
     let bugs = campaign(&[scenario], plan);
     let page = page::page(&bugs, plan);
     page::is_of(&page, &[scenario]).expect("it is its row");

@@ -13,6 +13,9 @@ use seawall_sim::{interrupt, report, sweep, verify};
 
 use super::{Usage, load};
 
+/// Enough to say how far a bug is from its budget.
+const SEEDS_MAX: usize = 100;
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Planted scenarios; all when none is given
@@ -42,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     interrupt::listen()?;
     let plan = Plan {
         sweeps: arguments.sweeps.get(),
+        seeds_max: SEEDS_MAX,
         shrinking: arguments.time,
         jobs: arguments.jobs.map_or_else(sweep::default_jobs, NonZero::get),
     };

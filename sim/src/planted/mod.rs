@@ -30,14 +30,14 @@ use crate::{interrupt, run};
 
 /// How far apart the seeds of two sweeps begin.
 const SWEEPS_APART: u64 = 1_000;
-/// Seeds after which a sweep gives up, unless the budget is larger.
-const SEEDS_MAX: usize = 100;
 
 /// How a campaign is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Sweeps over each bug; the first takes the seeds that begin with 1.
     pub sweeps: u64,
+    /// Seeds after which a sweep gives up, unless the budget is larger.
+    pub seeds_max: usize,
     /// Real time for shrinking a failure, on one core.
     pub shrinking: Duration,
     /// Bugs at a time.
@@ -138,7 +138,7 @@ fn hunt(scenario: &Scenario, plan: Plan) -> Bug {
     let (mut found, mut first) = (Vec::new(), None);
     for number in 0..plan.sweeps {
         let from = number * SWEEPS_APART + 1;
-        let seeds: Vec<u64> = (from..).take(budget.max(SEEDS_MAX)).collect();
+        let seeds: Vec<u64> = (from..).take(budget.max(plan.seeds_max)).collect();
         let hunt = sweep::hunt(scenario, &seeds);
         let is_guilty = |it: &Verdict| !run::run(&innocent, it.seed).violates(property);
         let caught = hunt.caught.filter(|it| is_guilty(it));

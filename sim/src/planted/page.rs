@@ -17,7 +17,7 @@ const HEADER: &str = "\
 /// The whole page.
 pub fn page(bugs: &[Bug], plan: Plan) -> String {
     let rows: Vec<String> = bugs.iter().map(row).collect();
-    let Plan { sweeps, shrinking, jobs: _ } = plan;
+    let Plan { sweeps, seeds_max, shrinking, jobs: _ } = plan;
     format!(
         "\
 # Planted bugs
@@ -28,7 +28,7 @@ really had. An oracle that never fails proves nothing: each of these is one that
     cargo sim planted
 
 {sweeps} sweeps over each scenario of `scenarios/planted`, each from a seed base of its own (1, 1001, 2001, ...), until
-the property that the scenario names is violated. The budget is the scenario's `seeds`; a sweep goes on to 100 seeds
+the property that the scenario names is violated. The budget is the scenario's `seeds`; a sweep goes on to {seeds_max} seeds
 to learn how far it missed. A failure counts only when the same seed without the plant does not fail alike. The first
 failure is shrunk on one core for {} s at most; `*` means that the time was up before nothing simpler was left to try.
 
