@@ -1,8 +1,9 @@
 //! Planted bugs in what is asked of a disk.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use seawall_env::{Disk, Entry, File, Scratch};
@@ -11,8 +12,10 @@ use crate::workload::{OUTPUT, STORAGE};
 
 /// A disk that is used wrongly.
 pub(super) struct Misused {
-    pub(super) inner: Arc<dyn Disk>,
-    pub(super) how: Misuse,
+    inner: Arc<dyn Disk>,
+    how: Misuse,
+    /// Pending files that were committed and whose commit is not durable, and how often that was tried.
+    tries: Mutex<BTreeMap<PathBuf, usize>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,25 @@ pub(super) enum Misuse {
     KeepsTarget,
     /// Output that a listing does not show is taken for absent.
     BelievesListings,
+    /// Each try of a commit gives the file a name of its own.
+    CommitsAnew,
+}
+
+impl Misused {
+    pub(super) fn new(inner: Arc<dyn Disk>, how: Misuse) -> Self {
+        Self { inner, how, tries: Mutex::default() }
+    }
+
+    async fn write_as(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let bytes = self.inner.read(from).await?;
+        let mut file = self.inner.create(to).await?;
+        file.append(&bytes).await?;
+        file.sync().await
+    }
+
+    fn tries(&self) -> MutexGuard<'_, BTreeMap<PathBuf, usize>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -43,21 +65,46 @@ impl Disk for Misused {
         self.inner.open(path).await
     }
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.how == Misuse::RecordInPlace && to == Path::new(STORAGE).join("record") {
-            let bytes = self.inner.read(from).await?;
-            let mut file = self.inner.create(to).await?;
-            file.append(&bytes).await?;
-            file.sync().await?;
-            return self.inner.remove(from).await;
-        }
+        let is_record = to == Path::new(STORAGE).join("record");
         let is_commit = to.parent() == Some(Path::new(OUTPUT));
-        if self.how == Misuse::KeepsTarget && is_commit && self.inner.open(to).await.is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
+        match self.how {
+            Misuse::RecordInPlace if is_record => {
+                self.write_as(from, to).await?;
+                return self.inner.remove(from).await;
+            }
+            Misuse::KeepsTarget if is_commit && self.inner.open(to).await.is_ok() => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Misuse::CommitsAnew if is_commit => {
+                let tries = {
+                    let mut tries = self.tries();
+                    let tries = tries.entry(from.to_owned()).or_default();
+                    *tries += 1;
+                    *tries
+                };
+                let mut name = to.as_os_str().to_owned();
+                name.push(".again".repeat(tries - 1));
+                return self.write_as(from, Path::new(&name)).await;
+            }
+            Misuse::SyncsAgain
+            | Misuse::RecordInPlace
+            | Misuse::KeepsTarget
+            | Misuse::BelievesListings
+            | Misuse::CommitsAnew => {}
         }
         self.inner.rename(from, to).await
     }
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_directory(path).await
+        self.inner.sync_directory(path).await?;
+        let durable = if path == Path::new(OUTPUT) {
+            std::mem::take(&mut *self.tries())
+        } else {
+            BTreeMap::new()
+        };
+        for pending in durable.keys() {
+            self.inner.remove(pending).await?;
+        }
+        Ok(())
     }
     async fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path).await
