@@ -29,6 +29,7 @@ pub mod liveness;
 mod own;
 mod pace;
 mod pin;
+pub mod planted;
 pub mod plants;
 mod provenance;
 mod recorder;

@@ -40,6 +40,8 @@ enum Command {
     Check(cli::check::Arguments),
     /// Show the first event in which two traces differ
     Diff(cli::diff::Arguments),
+    /// Measure how soon each planted bug is found, and how small its failure becomes
+    Planted(cli::planted::Arguments),
     /// Check everything: scenarios, regressions, planted bugs, models
     Verify(cli::verify::Arguments),
     /// Check the protocol's models
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => cli::explain::run(&arguments),
         Command::Check(arguments) => cli::check::run(arguments),
         Command::Diff(arguments) => cli::diff::run(&arguments),
+        Command::Planted(arguments) => cli::planted::run(&arguments),
         Command::Verify(arguments) => cli::verify::run(&arguments),
         Command::Model(arguments) => Ok(cli::model::run(&arguments)),
     };

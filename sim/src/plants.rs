@@ -5,6 +5,12 @@
 //! between a core and its driver    seawall_models::plants, which the models catch as well
 //! between the engine and its disk or network, in a source, in keyed state    HERE, bytes and local code
 //! ```
+//!
+//! Those that show only under what a world can do beyond crashes and partitions are in files of their own.
+
+mod core;
+mod disk;
+mod store;
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use object_store::ObjectStore;
 use seawall_env::{
     Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network, Scratch,
 };
 use seawall_protocol::CheckpointId;
 use seawall_protocol::operator_state::Redistribution;
+use seawall_protocol::tamper::Tamper;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_stream::batch::Batch;
 use seawall_stream::chain::{
@@ -27,6 +35,10 @@ use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
 use crate::workload::{INPUT, OUTPUT};
+
+use self::core::{CountsRepeatedAcks, StaysAway};
+use self::disk::{Misuse, Misused};
+use self::store::{Misread, Misreading};
 
 /// One planted bug.
 #[derive(Clone, Copy)]
@@ -46,6 +58,8 @@ pub struct Plant {
 #[derive(Clone, Copy)]
 enum Place {
     Core(&'static seawall_models::Plant),
+    Tamper(fn() -> Arc<dyn Tamper>),
+    Store(fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>),
     Disk(fn(Arc<dyn Disk>) -> Arc<dyn Disk>),
     Network(fn(Arc<dyn Network>) -> Arc<dyn Network>),
     Source(fn(Box<dyn SourceChain>) -> Box<dyn SourceChain>),
@@ -152,6 +166,71 @@ const HERE: &[Plant] = &[
         violates: "exactly-once-state",
         place: Place::State(|inner| Box::new(Hasty { inner, last: None })),
     },
+    Plant {
+        name: "failed-sync-is-tried-again",
+        about: "a sync of a file that fails is tried again, and its success is believed",
+        bug: "none known: that a failed sync is final, turned off",
+        violates: "restorable",
+        place: Place::Disk(|inner| Arc::new(Misused::new(inner, Misuse::SyncsAgain))),
+    },
+    Plant {
+        name: "record-is-written-in-place",
+        about: "the store record is written under its own name, and not under another that is renamed",
+        bug: "FLINK-17808: metadata was written directly under its final name, and half of it was there",
+        violates: "recovers",
+        place: Place::Disk(|inner| Arc::new(Misused::new(inner, Misuse::RecordInPlace))),
+    },
+    Plant {
+        name: "rename-does-not-replace",
+        about: "a commit is refused when its file is committed already",
+        bug: "SPARK-19677: a rename onto an existing target failed, at every restart again",
+        violates: "recovers",
+        place: Place::Disk(|inner| Arc::new(Misused::new(inner, Misuse::KeepsTarget))),
+    },
+    Plant {
+        name: "retried-commit-has-another-name",
+        about: "a commit that took effect and reported an error is repeated under another name",
+        bug: "Iceberg #16008: after a lost response the same result was not recognised and committed again",
+        violates: "exactly-once-output",
+        place: Place::Disk(|inner| Arc::new(Misused::new(inner, Misuse::CommitsAnew))),
+    },
+    Plant {
+        name: "listings-are-believed",
+        about: "output that a listing does not show is taken for lost",
+        bug: "none known: that nobody decides by a listing (R3), turned off",
+        violates: "recovers",
+        place: Place::Disk(|inner| Arc::new(Misused::new(inner, Misuse::BelievesListings))),
+    },
+    Plant {
+        name: "unreadable-is-absent",
+        about: "a file that cannot be read is taken for one that is not there",
+        bug: "Feldera bb1815a90: a missing catalogue was a new job, and all checkpoints were collected",
+        violates: "one-leader",
+        place: Place::Store(|store| Arc::new(Misread { store, how: Misreading::ErrorIsAbsence })),
+    },
+    Plant {
+        name: "conflict-is-garbage",
+        about: "after a conditional write was refused the object in its place is deleted",
+        bug: "Materialize #14745: a client met its own write, took it for another's, and deleted the blob",
+        violates: "one-leader",
+        place: Place::Store(|store| {
+            Arc::new(Misread { store, how: Misreading::ConflictIsGarbage })
+        }),
+    },
+    Plant {
+        name: "repeated-ack-counts-twice",
+        about: "an ack that arrives twice is counted for a subtask that did not ack",
+        bug: "RisingWave #25690, in its shape: what was delivered again was taken in again",
+        violates: "restorable",
+        place: Place::Tamper(|| Arc::new(CountsRepeatedAcks::default())),
+    },
+    Plant {
+        name: "lost-worker-stays-away",
+        about: "a worker that lost its coordinator never connects again",
+        bug: "STORM-3354, FLINK-34007: after a loss of leadership a node took part in nothing any more",
+        violates: "recovers",
+        place: Place::Tamper(|| Arc::new(StaysAway::default())),
+    },
 ];
 
 /// Every planted bug: those of the cores first.
@@ -176,9 +255,23 @@ impl Plant {
     pub fn plant_in_env(&self, env: &mut Env) {
         match self.place {
             Place::Core(plant) => env.tamper = (plant.tamper)().into(),
+            Place::Tamper(make) => env.tamper = make(),
             Place::Disk(wrap) => env.disk = wrap(Arc::clone(&env.disk)),
             Place::Network(wrap) => env.network = wrap(Arc::clone(&env.network)),
-            Place::Source(_) | Place::State(_) => {}
+            Place::Store(_) | Place::Source(_) | Place::State(_) => {}
+        }
+    }
+
+    /// Puts it between the engine and its checkpoint storage, if it belongs there.
+    pub fn plant_in_store(&self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+        match self.place {
+            Place::Store(wrap) => wrap(store),
+            Place::Core(_)
+            | Place::Tamper(_)
+            | Place::Disk(_)
+            | Place::Network(_)
+            | Place::Source(_)
+            | Place::State(_) => store,
         }
     }
 

@@ -608,7 +608,10 @@ impl Process {
     /// The checkpoint storage at `root` as `node` reaches it.
     fn storage(&self, node: Node, env: &Env, root: impl AsRef<Path>) -> Storage {
         let root = root.as_ref();
-        let reached = |store| self.world.service(&node.to_string(), root, store);
+        let reached = |store| {
+            let reached = self.world.service(&node.to_string(), root, store);
+            self.plant.map_or(Arc::clone(&reached), |it| it.plant_in_store(reached))
+        };
         Storage::on_disk(Arc::clone(&env.disk), root).through(reached)
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod coverage;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod model;
+pub(crate) mod planted;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod shrink;
