@@ -42,7 +42,9 @@ fn page() -> String {
     for family in Family::ALL {
         let kinds: Vec<_> = KINDS.iter().filter(|it| it.family == family).collect();
         write!(page, "\n## {}: {} kinds\n", family.title(), kinds.len()).expect("a string");
-        kinds.into_iter().for_each(|it| kind(&mut page, it));
+        for it in kinds {
+            kind(&mut page, it);
+        }
     }
     page.push_str("\n## Verbs and their keys\n\n| verb | key | |\n| --- | --- | --- |\n");
     for verb in VERBS {

@@ -175,7 +175,8 @@ async fn discard(storage: &Storage, order: SubtaskOrder) {
     if let SubtaskOrder::SnapshotDurable(checkpoint, handle) = order {
         sometimes!(SnapshotComesTooLate);
         // What cannot be deleted now is an orphan, which the next leader removes.
-        let _ = snapshot::discard(storage, checkpoint, &handle).await;
+        let attempt = AttemptId { subtask: handle.subtask, attempt: handle.attempt };
+        let _ = snapshot::discard(storage, attempt, checkpoint, &handle.shared).await;
     }
 }
 
@@ -878,6 +879,9 @@ impl Driver {
                 Some(mut captured) => {
                     let Some(captured) = captured.receive().await else {
                         sometimes!(WriterIsGivenUp);
+                        let chain = encoded.map_or_else(|_| Vec::new(), |(_, chain)| chain);
+                        // What cannot be deleted now is an orphan, which the next leader removes.
+                        let _ = snapshot::discard(&storage, attempt, checkpoint, &chain).await;
                         return;
                     };
                     captured

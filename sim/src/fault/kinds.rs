@@ -449,7 +449,7 @@ pub const KINDS: &[Kind] = &[
         Disk,
         "throttled-disk",
         "A disk takes so many bytes a second and no more.",
-        r#"throttle_disk = { node = "*", rate = "4KiB/s", for = "1s..4s" }"#,
+        r#"throttle_disk = { node = "*", rate = "32KiB/s", for = "1s..4s" }"#,
         Strike("throttle-disk"),
     ),
     kind(

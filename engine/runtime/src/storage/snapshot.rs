@@ -126,19 +126,19 @@ pub async fn write(storage: &Storage, snapshot: &Snapshot) -> Result<SnapshotHan
     Ok(handle)
 }
 
-/// Deletes a snapshot that nobody has acked, with the files of live state that were written for it. Files of
-/// earlier checkpoints in its chain stay: others stand on them (I1).
+/// Deletes the snapshot of an attempt that nobody has acked, if there is one, with the files of live state that
+/// were written for it. Files of earlier checkpoints in its chain stay: others stand on them (I1).
 ///
 /// # Errors
 /// As [`Storage::delete`]; what is left is an orphan, which the next leader removes.
 pub async fn discard(
     storage: &Storage,
+    AttemptId { subtask, attempt }: AttemptId,
     checkpoint: CheckpointId,
-    handle: &SnapshotHandle,
+    chain: &[SharedFile],
 ) -> Result<(), StorageError> {
-    let SnapshotHandle { subtask, attempt, .. } = *handle;
     let mut paths = vec![layout::snapshot(storage.root(), checkpoint, subtask, attempt)];
-    let own = handle.shared.iter().filter(|it| it.id.checkpoint == checkpoint);
+    let own = chain.iter().filter(|it| it.id.checkpoint == checkpoint);
     paths.extend(own.map(|it| layout::state_file(storage.root(), it)));
     storage.delete(paths).await
 }
