@@ -560,6 +560,8 @@ names! {
             ChannelBreaksWhileSending,
             /// A channel's receiver went away.
             ChannelsReceiverIsGone,
+            /// A channel's receiver gave no sign of life for the heartbeat timeout.
+            ChannelsReceiverIsSilent,
             /// A channel's connection broke while credits were awaited.
             ChannelBreaksWhileAwaitingCredit,
             /// A subtask sent on a channel that was broken.

@@ -6,14 +6,20 @@
 //! receiver tells it, on the same connection, of batches that its subtask has taken. So nothing waits in
 //! the network: frames that are under way have a place to arrive at, and a barrier that overtakes is held
 //! up by no more than those.
+//!
+//! A connection can die without a word to either end. The receiver therefore tells of credit at least once
+//! in each heartbeat interval, of none if there is none, and a sender that hears nothing for the heartbeat
+//! timeout takes its channel for broken (O1). One direction is enough: the sender's subtask fails, which
+//! ends the attempt at both ends.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use seawall_env::{Connection, Env, FrameReceiver, FrameSender};
+use futures_util::future::{Either, FutureExt, select};
+use seawall_env::{Clock, Connection, Env, FrameReceiver, FrameSender};
 use seawall_probe::{buggify, sometimes};
 use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::StreamError;
@@ -123,11 +129,16 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Opens a remote channel.
+    /// Opens a remote channel, which breaks when nothing is heard of its receiver for `silence`.
     ///
     /// # Errors
     /// When the other worker cannot be reached.
-    pub async fn connect(env: &Env, address: &str, hello: ChannelHello) -> Result<Self, String> {
+    pub async fn connect(
+        env: &Env,
+        address: &str,
+        hello: ChannelHello,
+        silence: Duration,
+    ) -> Result<Self, String> {
         let reached = |error| {
             sometimes!(ChannelCannotBeOpened);
             format!("cannot connect a channel to {address}: {error}")
@@ -144,7 +155,8 @@ impl Outgoing {
         let credits = Credits { left, broken: None, waker: None };
         let credits = Arc::new(Mutex::new(credits));
         // Goes on after the subtask is dropped, until what was queued is sent or the connection breaks.
-        env.spawn("carry a channel", carry(sender, receiver, queue, Arc::clone(&credits)));
+        let hearing = hear(Arc::clone(&env.clock), silence, receiver, Arc::clone(&credits));
+        env.spawn("carry a channel", carry(sender, queue, hearing, Arc::clone(&credits)));
         Ok(Self::Remote(RemoteSender { frames, credits }))
     }
 
@@ -225,55 +237,82 @@ impl RemoteSender {
     }
 }
 
-/// Carries frames one way and credits the other, until all frames are sent or the connection breaks.
+/// Carries frames one way while `hearing` goes on the other, until all are sent or the connection breaks.
 async fn carry(
     mut sender: Box<dyn FrameSender>,
-    mut receiver: Box<dyn FrameReceiver>,
     mut frames: Mailbox<Vec<u8>>,
+    hearing: impl Future<Output = String>,
     credits: Arc<Mutex<Credits>>,
 ) {
-    let cause = loop {
-        let next = match select(pin!(frames.receive()), receiver.receive()).await {
-            Either::Left((frame, _)) => Either::Left(frame),
-            Either::Right((told, _)) => Either::Right(told),
-        };
-        match next {
-            Either::Left(None) => return,
-            Either::Left(Some(frame)) => {
-                if let Err(error) = sender.send(frame).await {
-                    sometimes!(ChannelBreaksWhileSending);
-                    break error.to_string();
-                }
-            }
-            Either::Right(Ok(Some(frame))) => {
-                let Ok(freed) = decode_message::<u32>(&frame) else {
-                    break "its receiver sent something that is no credit".to_owned();
-                };
-                change(&credits, |it| it.left += freed as usize);
-            }
-            Either::Right(Ok(None)) => {
-                sometimes!(ChannelsReceiverIsGone);
-                break "its receiver is gone".to_owned();
-            }
-            Either::Right(Err(error)) => {
-                sometimes!(ChannelBreaksWhileAwaitingCredit);
-                break error.to_string();
+    let sending = pin!(async {
+        while let Some(frame) = frames.receive().await {
+            if let Err(error) = sender.send(frame).await {
+                sometimes!(ChannelBreaksWhileSending);
+                return Some(error.to_string());
             }
         }
+        None
+    });
+    let cause = match select(sending, pin!(hearing)).await {
+        Either::Left((None, _)) => return,
+        Either::Left((Some(cause), _)) | Either::Right((cause, _)) => cause,
     };
     change(&credits, |it| it.broken = Some(cause));
 }
 
-/// Moves elements from a data connection into a channel, and credits back, until either side ends.
-/// Dropping `into` without `Closed` tells the receiving subtask that the channel broke.
+/// Takes credit from the receiver, until the connection breaks or says nothing for `silence`. Why it ended.
+async fn hear(
+    clock: Arc<dyn Clock>,
+    silence: Duration,
+    mut receiver: Box<dyn FrameReceiver>,
+    credits: Arc<Mutex<Credits>>,
+) -> String {
+    loop {
+        let heard = match select(receiver.receive(), clock.sleep(silence)).await {
+            Either::Left((heard, _)) => heard,
+            Either::Right(_) => {
+                sometimes!(ChannelsReceiverIsSilent);
+                return "its receiver gave no sign of life".to_owned();
+            }
+        };
+        match heard {
+            Ok(Some(frame)) => {
+                let Ok(freed) = decode_message::<u32>(&frame) else {
+                    return "its receiver sent something that is no credit".to_owned();
+                };
+                if freed > 0 {
+                    change(&credits, |it| it.left += freed as usize);
+                }
+            }
+            Ok(None) => {
+                sometimes!(ChannelsReceiverIsGone);
+                return "its receiver is gone".to_owned();
+            }
+            Err(error) => {
+                sometimes!(ChannelBreaksWhileAwaitingCredit);
+                return error.to_string();
+            }
+        }
+    }
+}
+
+/// Moves elements from a data connection into a channel, and credits back, at least one word in each
+/// `interval`, until either side ends. Dropping `into` without `Closed` tells the receiving subtask that the
+/// channel broke.
 pub async fn feed(
+    clock: Arc<dyn Clock>,
+    interval: Duration,
     mut from: Box<dyn FrameReceiver>,
     mut credits: Box<dyn FrameSender>,
     mut into: ChannelSender,
     decode_batch: fn(&[u8]) -> Result<Batch, StreamError>,
 ) {
+    let mut due = clock.sleep(interval);
     loop {
-        let freed = pin!(poll_fn(|context| into.poll_freed(context)));
+        let freed = pin!(poll_fn(|context| match into.poll_freed(context) {
+            Poll::Pending => due.poll_unpin(context).map(|()| Some(0)),
+            freed @ Poll::Ready(_) => freed,
+        }));
         let next = match select(from.receive(), freed).await {
             Either::Left((frame, _)) => Either::Left(frame),
             Either::Right((freed, _)) => Either::Right(freed),
@@ -297,11 +336,13 @@ pub async fn feed(
             Either::Right(None) => return,
             Either::Right(Some(freed)) => {
                 let freed = u32::try_from(freed).expect("fewer than a channel holds");
-                let (words, each) = if buggify!(CreditsOneByOne) { (freed, 1) } else { (1, freed) };
+                let is_split = freed > 0 && buggify!(CreditsOneByOne);
+                let (words, each) = if is_split { (freed, 1) } else { (1, freed) };
                 for _ in 0..words {
                     // If it cannot be told, the connection is broken, which the next frame says.
                     let _ = credits.send(encode_message(&each)).await;
                 }
+                due = clock.sleep(interval);
             }
         }
     }

@@ -70,7 +70,13 @@ pub async fn run(env: Env, config: WorkerConfig) -> Result<(), RuntimeError> {
     let listener =
         env.network.listen(&address).await.map_err(RuntimeError::network("listen at", &address))?;
     let registry = Registry::default();
-    let accepting = accept(env.clone(), Arc::clone(&config.job), registry.clone(), listener);
+    let accepting = accept(
+        env.clone(),
+        Arc::clone(&config.job),
+        registry.clone(),
+        config.heartbeat.interval,
+        listener,
+    );
     // Stopped with the worker: a handle does not stop its task when dropped.
     let _accepting = AbortOnDrop(env.spawn("accept channels", accepting));
     let (events, inbox) = mailbox();
@@ -283,6 +289,7 @@ impl Shell {
             here: self.config.worker,
             locations: deployment.locations.iter().copied().collect(),
             registry: self.registry.clone(),
+            silence: self.config.heartbeat.timeout,
         });
         self.progress = Arc::new(ProgressCounter::new(deployment.attempt));
         // All gates exist before any subtask runs, so that local channels always find theirs.
@@ -382,7 +389,13 @@ impl Registry {
 }
 
 /// Accepts data connections. One that names no gate of this worker is dropped, and its sender fails.
-async fn accept(env: Env, job: Arc<Job>, registry: Registry, mut listener: Box<dyn Listener>) {
+async fn accept(
+    env: Env,
+    job: Arc<Job>,
+    registry: Registry,
+    heartbeat: Duration,
+    mut listener: Box<dyn Listener>,
+) {
     while let Ok(connection) = listener.accept().await {
         let (job, registry, clock) = (Arc::clone(&job), registry.clone(), Arc::clone(&env.clock));
         env.spawn("feed a channel", async move {
@@ -405,7 +418,8 @@ async fn accept(env: Env, job: Arc<Job>, registry: Registry, mut listener: Box<d
                 sometimes!(ChannelIsTaken);
                 return;
             };
-            feed(receiver, connection.sender, sender, job.edges[edge.0 as usize].decode).await;
+            let decode = job.edges[edge.0 as usize].decode;
+            feed(clock, heartbeat, receiver, connection.sender, sender, decode).await;
         });
     }
 }
@@ -417,6 +431,8 @@ struct Channels {
     here: WorkerId,
     locations: BTreeMap<SubtaskId, WorkerId>,
     registry: Registry,
+    /// After which a remote channel is broken.
+    silence: Duration,
 }
 
 #[async_trait::async_trait]
@@ -441,7 +457,8 @@ impl Connect for Channels {
             } else {
                 let hello = ChannelHello { receiver, channel };
                 let address = to.to_string();
-                outgoing.push(Outgoing::connect(&self.env, &address, hello).await?);
+                let channel = Outgoing::connect(&self.env, &address, hello, self.silence);
+                outgoing.push(channel.await?);
             }
         }
         Ok(outgoing)
