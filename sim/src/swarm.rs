@@ -63,6 +63,14 @@ pub fn scenario_of(profile: Profile, seed: u64, kinds: &[&Kind]) -> Scenario {
         .unwrap_or_else(|error| panic!("the swarm drew an illegal scenario: {error}\n{text}"))
 }
 
+/// Where a line is a count, a record that counts twice makes the line another one.
+fn may_repeat(job: &str) -> bool {
+    matches!(job, "ledger" | "buffered")
+}
+
+/// Failed checkpoints that a job tolerates which is not to fail because of them.
+const TOLERANT: u32 = 1_000;
+
 /// What is drawn before the text is written.
 struct Shape {
     job: &'static str,
@@ -92,8 +100,7 @@ fn text(profile: Profile, seed: u64, kinds: &[&Kind]) -> String {
     let faults: Vec<&Kind> = chosen.into_iter().filter(|it| !it.is_setting()).collect();
 
     let mut out = String::new();
-    // Where a line is a count, a record that counts twice makes the line another one.
-    let may_repeat = matches!(shape.job, "ledger" | "buffered");
+    let may_repeat = may_repeat(shape.job);
     let is_repeating = dice.chance(1, 5) && may_repeat;
     let mode = if is_repeating { "at-least-once" } else { "exactly-once" };
     let expect = match mode {
@@ -113,7 +120,7 @@ fn text(profile: Profile, seed: u64, kinds: &[&Kind]) -> String {
     let spare = dice.below(2);
     let slots = parallelism.div_ceil(workers) + spare;
     line(&mut out, &format!("workers = {workers}\nslots_per_worker = {slots}"));
-    checkpoint_table(&mut out, profile, mode, &mut dice);
+    checkpoint_table(&mut out, profile, &shape, mode, &mut dice);
     restart_tables(&mut out, &mut dice);
     fault_tables(&mut out, profile, &shape, &faults, &mut dice);
     out
@@ -143,7 +150,13 @@ fn job_table(out: &mut String, profile: Profile, shape: &Shape, dice: &mut Dice)
     }
 }
 
-fn checkpoint_table(out: &mut String, profile: Profile, mode: &str, dice: &mut Dice) {
+fn checkpoint_table(
+    out: &mut String,
+    profile: Profile,
+    shape: &Shape,
+    mode: &str,
+    dice: &mut Dice,
+) {
     line(out, "\n[checkpoint]");
     let interval = match profile {
         Profile::Quick => *dice.pick(&["200ms", "300ms", "500ms", "1s"]),
@@ -151,10 +164,14 @@ fn checkpoint_table(out: &mut String, profile: Profile, mode: &str, dice: &mut D
     };
     line(out, &format!("interval = \"{interval}\""));
     line(out, &format!("timeout = \"{}\"", dice.pick(&["1s", "2s", "5s"])));
-    // A job that gives up does not recover, and that would be its settings' fault.
-    line(out, &format!("tolerable_failures = {}", dice.pick(&[0, 1, 1_000])));
+    let tolerable = *dice.pick(&[0, 1, TOLERANT]);
     line(out, &format!("mode = \"{mode}\""));
     let overtakes = mode == "exactly-once" && dice.chance(1, 3);
+    // A job that fails over for each barrier which waits behind a slow sink gets nowhere, and that would be
+    // its settings' fault.
+    let is_patient = overtakes || !shape.settings.iter().any(|it| it.name == "slow-sink");
+    let tolerable = if is_patient { tolerable } else { TOLERANT };
+    line(out, &format!("tolerable_failures = {tolerable}"));
     if overtakes {
         line(out, &format!("alignment = \"{}\"", dice.pick(&["unaligned", "50ms", "200ms"])));
     } else if dice.chance(1, 3) {
