@@ -8,6 +8,7 @@
 //! A drawn scenario is a text like any other: it can be printed, edited, shrunk and replayed. It claims
 //! all that the engine promises under faults it must survive.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::fault::kinds::{KINDS, Kind};
@@ -70,6 +71,13 @@ fn may_repeat(job: &str) -> bool {
 
 /// Failed checkpoints that a job tolerates which is not to fail because of them.
 const TOLERANT: u32 = 1_000;
+
+/// The verbs of the faults that it draws, ascending.
+pub fn verbs() -> Vec<&'static str> {
+    let faults = KINDS.iter().filter(|it| it.is_survivable() && !it.is_setting());
+    let verbs: BTreeSet<_> = faults.map(Kind::verb).collect();
+    verbs.into_iter().collect()
+}
 
 /// What is drawn before the text is written.
 struct Shape {

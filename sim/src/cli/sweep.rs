@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Begin no more runs after this time, such as 10m; without --seeds, seeds go on without end until then
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Duration>,
+    /// List what no run of the swarm reached
+    #[arg(long)]
+    dark: bool,
     /// Only a part of the runs: the second of eight is 2/8
     #[arg(long, value_name = "I/N", value_parser = Shard::parse, default_value = "1/1")]
     shard: Shard,
@@ -73,6 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     };
     let summary = sweep::sweep_all(&loaded, &plan);
     report::print_summary(&summary);
+    if let (true, Some(reached)) = (arguments.dark, &summary.reached) {
+        report::say(&reached.dark_text());
+    }
     if let Some(path) = &arguments.reports.json {
         report::write(path, &report::json(&summary))?;
     }
