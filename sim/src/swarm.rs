@@ -11,6 +11,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use seawall_protocol::config::{Alignment, CheckpointMode};
+
 use crate::fault::kinds::{KINDS, Kind};
 use crate::scenario::Scenario;
 use crate::world::{Stream, Streams};
@@ -62,6 +64,17 @@ pub fn scenario_of(profile: Profile, seed: u64, kinds: &[&Kind]) -> Scenario {
     let text = text(profile, seed, kinds);
     Scenario::parse(profile.name(), &text)
         .unwrap_or_else(|error| panic!("the swarm drew an illegal scenario: {error}\n{text}"))
+}
+
+/// Whether all that the swarm claims is promised of a scenario that mixes what it drew.
+pub(crate) fn is_promised(scenario: &Scenario) -> bool {
+    let checkpoint = &scenario.checkpoint;
+    let is_exact = checkpoint.mode == CheckpointMode::ExactlyOnce;
+    let is_slow = scenario.workload.sink_rate.is_some();
+    // Barriers wait behind what a slow sink has not taken, checkpoints expire, and each failover begins anew.
+    let is_tolerant = checkpoint.tolerable_failures >= TOLERANT;
+    let is_patient = !is_slow || is_tolerant || checkpoint.alignment != Alignment::Aligned;
+    is_patient && (is_exact || may_repeat(&scenario.workload.job))
 }
 
 /// Where a line is a count, a record that counts twice makes the line another one.
@@ -297,10 +310,10 @@ fn trigger(kind: &Kind, shape: &Shape, dice: &mut Dice) -> String {
 }
 
 /// Draws from one stream.
-struct Dice(Stream);
+pub(crate) struct Dice(pub(crate) Stream);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0.below(bound)
     }
 
@@ -309,11 +322,11 @@ impl Dice {
         least + self.0.below(most - least + 1)
     }
 
-    fn chance(&mut self, of: u64, all: u64) -> bool {
+    pub(crate) fn chance(&mut self, of: u64, all: u64) -> bool {
         self.0.below(all) < of
     }
 
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         let index = self.0.below(all.len() as u64);
         &all[usize::try_from(index).expect("an index")]
     }

@@ -191,3 +191,13 @@ fn a_sweep_of_the_swarm_says_what_it_reached_and_lists_what_stayed_dark() {
     assert_eq!(json["reached"]["runs"], 3);
     assert_eq!(json["reached"]["faults"]["bandwidth"]["no-leader"], 0);
 }
+
+#[test]
+fn a_guided_sweep_is_of_a_swarm() {
+    let (code, _, error) = sim(&repository(), &["sweep", "smoke/no-faults", "--guided"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error.trim(), @r"
+    error: a guided sweep is of one swarm, such as swarm/deep
+    hint: leave the paths out for the quick one
+    ");
+}

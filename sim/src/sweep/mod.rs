@@ -7,6 +7,7 @@
 //! A run is a function of scenario and seed alone, so the results do not depend on how many run at a
 //! time or in which order they end. All seeds run, whatever fails; failures are grouped by what they share.
 
+mod guided;
 mod pool;
 mod rows;
 mod signature;
@@ -17,6 +18,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use guided::sweep_guided;
 pub use pool::{Stop, default_jobs, in_parallel, work_off};
 pub use rows::{Failures, Group};
 pub use signature::signature;

@@ -12,7 +12,7 @@ use crate::report::Row;
 use crate::scenario::{Claim, Scenario};
 use crate::seed_file::{Expected, SeedFile};
 use crate::verdict::{Counts, Result as Outcome, USAGE, Verdict};
-use crate::verify::{Loaded, keep};
+use crate::verify::{Loaded, keep, seed_path};
 
 /// Whole verdicts kept of one scenario; of the others only the seed and the signature.
 const KEPT_MAX: usize = 20;
@@ -46,7 +46,7 @@ impl Failures {
                 signature: it.signature.clone(),
                 count: 0,
                 runs: Vec::new(),
-                replay: format!("cargo sim run {name} --seed {seed}"),
+                replay: replay(name, *seed),
             });
             group.count += 1;
             if group.runs.len() < NAMED_MAX {
@@ -61,6 +61,14 @@ impl Failures {
         groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.signature.cmp(&b.signature)));
         groups
     }
+}
+
+/// A changed run of a guided sweep is in its seed file, any other is drawn once more.
+fn replay(name: &str, seed: u64) -> String {
+    if name.starts_with("guided/") {
+        return format!("cargo sim replay {}", seed_path(name, seed).display());
+    }
+    format!("cargo sim run {name} --seed {seed}")
 }
 
 struct Failed {
