@@ -23,6 +23,7 @@ use crate::verify::Loaded;
 use crate::{run, swarm, sweep};
 
 pub use phase::{Phase, Phases};
+pub use table::Reached;
 
 /// What was reached, and how often.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,33 +1,12 @@
-//! Ctrl-C: the first one asks a long search for what it has, the second ends the program.
+//! Somebody wants an end: a long search stops and tells what it has. The program sets it at Ctrl-C.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// The exit code of a program that was interrupted.
-const INTERRUPTED: i32 = 130;
-
-/// From now on Ctrl-C is a wish that [`is_stopped`] tells.
-///
-/// # Errors
-/// When the operating system does not let us hear it, as a message.
-pub fn listen() -> Result<(), String> {
-    let failed = |it: std::io::Error| format!("cannot listen for Ctrl-C: {it}");
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    std::thread::Builder::new()
-        .name("interrupt".to_owned())
-        .spawn(move || {
-            runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
-                    if IS_STOPPED.swap(true, Ordering::Relaxed) {
-                        std::process::exit(INTERRUPTED);
-                    }
-                }
-            });
-        })
-        .map_err(failed)?;
-    Ok(())
+/// Asks for an end, and says whether somebody had asked before.
+pub fn stop() -> bool {
+    IS_STOPPED.swap(true, Ordering::Relaxed)
 }
 
 /// Whether somebody wants an end.

@@ -7,7 +7,7 @@
 //! subject (job and its input) ───────────┘         recorder, inject, liveness
 //!   workload: built in · storm: your own
 //! swarm (a scenario for each seed) · shrink (the smallest run that fails alike) · explain (why it fails)
-//! coverage (what runs reached) · sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
+//! guided (the next run changes one that reached something rare) · coverage (what runs reached) · sweep (many seeds) · seed_file (one failing run) · verify (everything) · report (tables, JSON, JUnit)
 //! ```
 
 #[cfg(not(madsim))]
@@ -21,6 +21,7 @@ pub mod coverage;
 mod evidence;
 pub mod explain;
 pub mod fault;
+pub mod guided;
 mod inject;
 mod input;
 pub mod interrupt;

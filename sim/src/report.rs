@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
+use crate::coverage::Reached;
 use crate::sweep::Group;
 use crate::verdict::Counts;
 
@@ -88,6 +89,9 @@ pub struct Summary {
     pub groups: Vec<Group>,
     /// Somebody stopped the sweep, and not every run was made.
     pub is_interrupted: bool,
+    /// What the runs reached and what stayed dark, where a swarm was among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
 }
 
 impl Summary {
@@ -104,7 +108,7 @@ impl Summary {
         let exit_code = rows.iter().map(|it| it.exit_code).max_by_key(|it| gravity(*it));
         let (groups, is_interrupted) = (Vec::new(), false);
         let (seconds, exit_code) = (time.as_secs_f64(), exit_code.unwrap_or(0));
-        Self { rows, seconds, exit_code, groups, is_interrupted }
+        Self { rows, seconds, exit_code, groups, is_interrupted, reached: None }
     }
 }
 
@@ -140,6 +144,9 @@ pub fn print_summary(summary: &Summary) {
             let Group { signature, count, runs, replay } = group;
             say(&format!("{count:>6}  {signature}\n        {}\n        {replay}", runs.join(", ")));
         }
+    }
+    if let Some(reached) = &summary.reached {
+        say(&format!("\n{}", reached.text()));
     }
     let bad = summary.rows.iter().filter(|it| !it.is_good).count();
     let seeds: u64 = summary.rows.iter().map(|it| it.seeds).sum();

@@ -8,7 +8,10 @@
 //! A drawn scenario is a text like any other: it can be printed, edited, shrunk and replayed. It claims
 //! all that the engine promises under faults it must survive.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+
+use seawall_protocol::config::{Alignment, CheckpointMode};
 
 use crate::fault::kinds::{KINDS, Kind};
 use crate::scenario::Scenario;
@@ -63,6 +66,32 @@ pub fn scenario_of(profile: Profile, seed: u64, kinds: &[&Kind]) -> Scenario {
         .unwrap_or_else(|error| panic!("the swarm drew an illegal scenario: {error}\n{text}"))
 }
 
+/// Whether all that the swarm claims is promised of a scenario that mixes what it drew.
+pub(crate) fn is_promised(scenario: &Scenario) -> bool {
+    let checkpoint = &scenario.checkpoint;
+    let is_exact = checkpoint.mode == CheckpointMode::ExactlyOnce;
+    let is_slow = scenario.workload.sink_rate.is_some();
+    // Barriers wait behind what a slow sink has not taken, checkpoints expire, and each failover begins anew.
+    let is_tolerant = checkpoint.tolerable_failures >= TOLERANT;
+    let is_patient = !is_slow || is_tolerant || checkpoint.alignment != Alignment::Aligned;
+    is_patient && (is_exact || may_repeat(&scenario.workload.job))
+}
+
+/// Where a line is a count, a record that counts twice makes the line another one.
+fn may_repeat(job: &str) -> bool {
+    matches!(job, "ledger" | "buffered")
+}
+
+/// Failed checkpoints that a job tolerates which is not to fail because of them.
+const TOLERANT: u32 = 1_000;
+
+/// The verbs of the faults that it draws, ascending.
+pub fn verbs() -> Vec<&'static str> {
+    let faults = KINDS.iter().filter(|it| it.is_survivable() && !it.is_setting());
+    let verbs: BTreeSet<_> = faults.map(Kind::verb).collect();
+    verbs.into_iter().collect()
+}
+
 /// What is drawn before the text is written.
 struct Shape {
     job: &'static str,
@@ -94,8 +123,7 @@ fn text(profile: Profile, seed: u64, kinds: &[&Kind]) -> String {
     let faults: Vec<&Kind> = chosen.into_iter().filter(|it| !it.is_setting()).collect();
 
     let mut out = String::new();
-    // Where a line is a count, a record that counts twice makes the line another one.
-    let may_repeat = matches!(shape.job, "ledger" | "buffered");
+    let may_repeat = may_repeat(shape.job);
     let is_repeating = dice.chance(1, 5) && may_repeat;
     let mode = if is_repeating { "at-least-once" } else { "exactly-once" };
     let expect = match mode {
@@ -158,14 +186,18 @@ fn checkpoint_table(
         Profile::Deep => *dice.pick(&["200ms", "300ms", "400ms"]),
     };
     line(out, &format!("interval = \"{interval}\""));
-    // A job that never has the time for a checkpoint does not recover, and that would be its settings' fault.
+    // A barrier that waits behind a slow sink needs its time.
     let is_slow = shape.settings.iter().any(|it| it.name == "slow-sink");
     let timeouts: &[&str] = if is_slow { &["10s"] } else { &["1s", "2s", "5s"] };
-    let tolerable: &[u32] = if is_slow { &[1_000] } else { &[0, 1, 1_000] };
     line(out, &format!("timeout = \"{}\"", dice.pick(timeouts)));
-    line(out, &format!("tolerable_failures = {}", dice.pick(tolerable)));
+    let tolerable = *dice.pick(&[0, 1, TOLERANT]);
     line(out, &format!("mode = \"{mode}\""));
     let overtakes = mode == "exactly-once" && dice.chance(1, 3);
+    // A job that fails over for each barrier which waits behind a slow sink gets nowhere, and that would be
+    // its settings' fault.
+    let is_patient = overtakes || !is_slow;
+    let tolerable = if is_patient { tolerable } else { TOLERANT };
+    line(out, &format!("tolerable_failures = {tolerable}"));
     if overtakes {
         line(out, &format!("alignment = \"{}\"", dice.pick(&["unaligned", "50ms", "200ms"])));
     } else if dice.chance(1, 3) {
@@ -284,10 +316,10 @@ fn trigger(kind: &Kind, shape: &Shape, dice: &mut Dice) -> String {
 }
 
 /// Draws from one stream.
-struct Dice(Stream);
+pub(crate) struct Dice(pub(crate) Stream);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0.below(bound)
     }
 
@@ -296,11 +328,11 @@ impl Dice {
         least + self.0.below(most - least + 1)
     }
 
-    fn chance(&mut self, of: u64, all: u64) -> bool {
+    pub(crate) fn chance(&mut self, of: u64, all: u64) -> bool {
         self.0.below(all) < of
     }
 
-    fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
         let index = self.0.below(all.len() as u64);
         &all[usize::try_from(index).expect("an index")]
     }

@@ -171,6 +171,11 @@ pub fn replay(file: &SeedFile) -> (Verdict, Result<(), (u8, String)>) {
     (verdict, outcome)
 }
 
+/// Where the seed file of a run is written.
+pub fn seed_path(name: &str, seed: u64) -> PathBuf {
+    seed_directory().join(format!("{}-{seed}.seed.toml", name.replace('/', "-")))
+}
+
 /// Writes the seed file of a run.
 ///
 /// # Errors
@@ -179,8 +184,7 @@ pub fn keep(scenario: &Scenario, verdict: &Verdict) -> Result<PathBuf, String> {
     let directory = seed_directory();
     std::fs::create_dir_all(&directory)
         .map_err(|it| format!("cannot create {}: {it}", directory.display()))?;
-    let name = scenario.name.replace('/', "-");
-    let path = directory.join(format!("{name}-{}.seed.toml", verdict.seed));
+    let path = seed_path(&scenario.name, verdict.seed);
     let text = SeedFile::of(scenario, verdict).to_text();
     crate::report::write(&path, &text)?;
     Ok(path)

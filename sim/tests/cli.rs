@@ -176,3 +176,28 @@ fn a_diagram_of_another_kind_is_refused() {
     assert_eq!(code, 2);
     assert!(error.contains("expected a file that ends in .mmd or .svg"), "{error}");
 }
+
+#[test]
+fn a_sweep_of_the_swarm_says_what_it_reached_and_lists_what_stayed_dark() {
+    let scratch = tempfile::tempdir().unwrap();
+    let arguments = ["sweep", "swarm/quick", "--seeds", "1..3", "--dark", "--json", "r.json"];
+    let (code, output, _) = sim(scratch.path(), &arguments);
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("\nreached ") && output.contains(" faults in a phase, "), "{output}");
+    assert!(output.contains("\nprobes that were never hit\n"), "{output}");
+    assert!(output.contains("  bandwidth: no-leader, slots, "), "{output}");
+    let json = std::fs::read_to_string(scratch.path().join("r.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["reached"]["runs"], 3);
+    assert_eq!(json["reached"]["faults"]["bandwidth"]["no-leader"], 0);
+}
+
+#[test]
+fn a_guided_sweep_is_of_a_swarm() {
+    let (code, _, error) = sim(&repository(), &["sweep", "smoke/no-faults", "--guided"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!(error.trim(), @r"
+    error: a guided sweep is of one swarm, such as swarm/deep
+    hint: leave the paths out for the quick one
+    ");
+}

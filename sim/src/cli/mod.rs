@@ -13,6 +13,7 @@ pub(crate) mod check;
 pub(crate) mod coverage;
 pub(crate) mod diff;
 pub(crate) mod explain;
+mod interrupt;
 pub(crate) mod model;
 pub(crate) mod planted;
 pub(crate) mod replay;

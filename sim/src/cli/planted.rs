@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let is_all = arguments.names.is_empty();
     let loaded = load(if is_all { &all } else { &arguments.names })?;
     let scenarios = loaded.iter().map(planted).collect::<Usage<Vec<&Scenario>>>()?;
-    interrupt::listen()?;
+    super::interrupt::listen()?;
     let plan = Plan {
         sweeps: arguments.sweeps.get(),
         seeds_max: SEEDS_MAX,

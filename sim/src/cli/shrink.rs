@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Usage<u8> {
     let file = SeedFile::load(&arguments.seed_file).map_err(|it| it.to_string())?;
-    interrupt::listen()?;
+    super::interrupt::listen()?;
     let spinner = Spinner::new();
     let last: Cell<Option<Size>> = Cell::new(None);
     let tell = |size: Size, runs: usize| {

@@ -8,15 +8,68 @@ use serde::Serialize;
 
 use super::{Coverage, Phase};
 
-#[derive(Serialize)]
-struct Json<'a> {
-    runs: u64,
-    probes: BTreeMap<&'static str, u64>,
-    dark_probes: Vec<&'static str>,
-    sites: BTreeMap<&'static str, u64>,
-    dark_sites: Vec<&'static str>,
+/// Coverage by name, with what stayed dark.
+#[derive(Debug, Clone, Serialize)]
+pub struct Reached {
+    /// How many runs it is of.
+    pub runs: u64,
+    /// Hits of each probe that was hit.
+    pub probes: BTreeMap<&'static str, u64>,
+    /// The probes that were never hit.
+    pub dark_probes: Vec<&'static str>,
+    /// How often each buggify site fired that did.
+    pub sites: BTreeMap<&'static str, u64>,
+    /// The sites that never fired.
+    pub dark_sites: Vec<&'static str>,
     /// Every kind with every phase, also where it is 0.
-    faults: BTreeMap<&'a str, BTreeMap<&'static str, u64>>,
+    pub faults: BTreeMap<String, BTreeMap<&'static str, u64>>,
+}
+
+impl Reached {
+    /// How much of all there is, in one line.
+    pub fn text(&self) -> String {
+        let (hit, dark) = (self.probes.len(), self.dark_probes.len());
+        let cells = || self.faults.values().flat_map(BTreeMap::values);
+        let begun = cells().filter(|it| **it > 0).count();
+        format!(
+            "reached {hit} of {} probes, {begun} of {} faults in a phase, {} of {} buggify sites",
+            hit + dark,
+            cells().count(),
+            self.sites.len(),
+            self.sites.len() + self.dark_sites.len()
+        )
+    }
+
+    /// What stayed dark, for people.
+    pub fn dark_text(&self) -> String {
+        let mut out = String::new();
+        let mut list = |title: &str, rows: Vec<(&str, Vec<&str>)>| {
+            let rows: Vec<_> = rows.into_iter().filter(|(_, dark)| !dark.is_empty()).collect();
+            if rows.is_empty() {
+                return;
+            }
+            line(&mut out, format_args!("\n{title}"));
+            for (name, dark) in rows {
+                line(&mut out, format_args!("  {name}: {}", dark.join(", ")));
+            }
+        };
+        let is_dark = |it: &&Probe| self.dark_probes.contains(&it.name());
+        let probes = Probe::GROUPS.iter().map(|(group, probes)| {
+            (*group, probes.iter().filter(is_dark).map(|it| it.name()).collect())
+        });
+        list("probes that were never hit", probes.collect());
+        let faults = self.faults.iter().map(|(kind, phases)| {
+            let phases = Phase::ALL.map(Phase::name).into_iter().filter(|it| phases[it] == 0);
+            (kind.as_str(), phases.collect())
+        });
+        list("phases in which no fault of this kind began", faults.collect());
+        let is_dark = |it: &&Site| self.dark_sites.contains(&it.name());
+        let sites = Site::GROUPS.iter().map(|(group, sites)| {
+            (*group, sites.iter().filter(is_dark).map(|it| it.name()).collect())
+        });
+        list("buggify sites that never fired", sites.collect());
+        out
+    }
 }
 
 impl Coverage {
@@ -67,6 +120,11 @@ impl Coverage {
 
     /// For machines.
     pub fn json(&self, kinds: &[&str]) -> String {
+        serde_json::to_string_pretty(&self.reached(kinds)).expect("names and numbers have a JSON")
+    }
+
+    /// By name, with what stayed dark. `kinds` as in [`Coverage::text`].
+    pub fn reached(&self, kinds: &[&str]) -> Reached {
         let row = |kind: &str| {
             let cell = |phase: Phase| {
                 let count = self.cells.get(&(kind.to_owned(), phase)).copied();
@@ -74,15 +132,14 @@ impl Coverage {
             };
             Phase::ALL.into_iter().map(cell).collect()
         };
-        let json = Json {
+        Reached {
             runs: self.runs,
             probes: self.probes.iter().map(|(it, count)| (it.name(), *count)).collect(),
             dark_probes: self.dark_probes().map(Probe::name).collect(),
             sites: self.sites.iter().map(|(it, count)| (it.name(), *count)).collect(),
             dark_sites: self.dark_sites().map(Site::name).collect(),
-            faults: self.kinds(kinds).into_iter().map(|it| (it, row(it))).collect(),
-        };
-        serde_json::to_string_pretty(&json).expect("names and numbers have a JSON")
+            faults: self.kinds(kinds).into_iter().map(|it| (it.to_owned(), row(it))).collect(),
+        }
     }
 }
 

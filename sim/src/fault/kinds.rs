@@ -104,6 +104,11 @@ impl Kind {
         !self.spelling.contains('{')
     }
 
+    /// The verb of a fault, the key of a setting.
+    pub fn verb(&self) -> &'static str {
+        self.spelling.split_whitespace().next().expect("no spelling is empty")
+    }
+
     /// Whether it can strike this job.
     pub fn fits(&self, job: &str) -> bool {
         self.jobs.is_empty() || self.jobs.contains(&job)

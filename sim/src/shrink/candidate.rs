@@ -11,23 +11,32 @@ use crate::scenario::{FileError, Scenario};
 use crate::seed_file::SeedFile;
 
 /// Keys of a fault that come before its verb.
-const TRIGGERS: [&str; 3] = ["at", "on", "every"];
+pub(crate) const TRIGGERS: [&str; 3] = ["at", "on", "every"];
 
 #[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) document: Table,
-    pub(super) faults: Vec<Table>,
-    pub(super) seed: u64,
+pub(crate) struct Candidate {
+    pub(crate) document: Table,
+    pub(crate) faults: Vec<Table>,
+    pub(crate) seed: u64,
 }
 
 impl Candidate {
     /// The run of a seed file: its scenario, with the schedule in the place of the faults it was drawn from.
     pub(super) fn of(file: &SeedFile) -> Self {
-        let mut document: Table =
-            toml::from_str(&file.scenario.text).expect("the scenario was read from this text");
-        document.remove("fault");
         let faults = file.schedule.iter().map(fault::to_toml).collect();
-        Self { document, faults, seed: file.seed }
+        Self { faults, ..Self::read(&file.scenario, file.seed) }
+    }
+
+    /// The run of a scenario with this seed, with the faults as they stand there.
+    pub(crate) fn read(scenario: &Scenario, seed: u64) -> Self {
+        let mut document: Table =
+            toml::from_str(&scenario.text).expect("the scenario was read from this text");
+        let faults = match document.remove("fault") {
+            Some(Value::Array(faults)) => faults,
+            _ => Vec::new(),
+        };
+        let tables = faults.into_iter().filter_map(|it| it.try_into().ok());
+        Self { faults: tables.collect(), document, seed }
     }
 
     pub(super) fn with_seed(&self, seed: u64) -> Self {
@@ -46,7 +55,7 @@ impl Candidate {
     }
 
     /// With another value in a section, or at the top when the section is empty.
-    pub(super) fn with(&self, section: &str, key: &str, value: Value) -> Self {
+    pub(crate) fn with(&self, section: &str, key: &str, value: Value) -> Self {
         let mut other = self.clone();
         let table = match other.document.get_mut(section) {
             Some(Value::Table(table)) => table,
@@ -57,7 +66,7 @@ impl Candidate {
     }
 
     /// A value of a section.
-    pub(super) fn get(&self, section: &str, key: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, section: &str, key: &str) -> Option<&Value> {
         self.document.get(section)?.get(key)
     }
 
@@ -68,7 +77,7 @@ impl Candidate {
     }
 
     /// What tells it from others.
-    pub(super) fn key(&self) -> (String, u64) {
+    pub(crate) fn key(&self) -> (String, u64) {
         (self.text(), self.seed)
     }
 
@@ -76,7 +85,7 @@ impl Candidate {
     ///
     /// # Errors
     /// Why it is not legal.
-    pub(super) fn scenario(&self, name: &str) -> Result<Scenario, FileError> {
+    pub(crate) fn scenario(&self, name: &str) -> Result<Scenario, FileError> {
         let text = self.with("", "seeds", Value::Array(vec![number(self.seed)])).text();
         Scenario::parse(name, &text)
     }
@@ -117,7 +126,7 @@ impl Candidate {
     }
 }
 
-pub(super) fn number(it: u64) -> Value {
+pub(crate) fn number(it: u64) -> Value {
     Value::Integer(i64::try_from(it).unwrap_or(i64::MAX))
 }
 

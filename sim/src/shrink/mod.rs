@@ -18,7 +18,7 @@
 //!
 //! Deliberately absent: a guarantee of the global minimum. What is left is minimal for each pass alone.
 
-mod candidate;
+pub(crate) mod candidate;
 mod signature;
 mod simpler;
 mod story;

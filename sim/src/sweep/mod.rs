@@ -7,6 +7,7 @@
 //! A run is a function of scenario and seed alone, so the results do not depend on how many run at a
 //! time or in which order they end. All seeds run, whatever fails; failures are grouped by what they share.
 
+mod guided;
 mod pool;
 mod rows;
 mod signature;
@@ -17,6 +18,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use guided::sweep_guided;
 pub use pool::{Stop, default_jobs, in_parallel, work_off};
 pub use rows::{Failures, Group};
 pub use signature::signature;
@@ -73,6 +75,13 @@ pub fn one_seed(scenario: &Scenario, seed: u64) -> SeedResult {
             }
         },
     }
+}
+
+/// The same, with the scenario if it failed.
+fn run_one(scenario: &Scenario, seed: u64) -> (SeedResult, Option<Box<Scenario>>) {
+    let result = one_seed(scenario, seed);
+    let failed = result.failure.is_some().then(|| Box::new(scenario.clone()));
+    (result, failed)
 }
 
 /// Runs one seed twice and says where the second run left the first, if it did.
@@ -232,9 +241,7 @@ impl Unit<'_> {
         let start = Instant::now();
         match self {
             Self::Seed(_, source, seed) => {
-                let scenario = source.scenario(*seed);
-                let result = one_seed(&scenario, *seed);
-                let failed = result.failure.is_some().then(|| Box::new(scenario.into_owned()));
+                let (result, failed) = run_one(&source.scenario(*seed), *seed);
                 Done::Seed(result, failed)
             }
             Self::Twice(_, source, seed) => {
@@ -359,11 +366,24 @@ pub fn sweep_all(loaded: &[Loaded], plan: &Plan) -> Summary {
         },
     );
     progress.clear();
+    summary(loaded, tallies, plan, start)
+}
+
+fn summary(loaded: &[Loaded], tallies: Vec<Tally>, plan: &Plan, start: Instant) -> Summary {
+    let has_swarm = loaded.iter().any(|it| matches!(it, Loaded::Swarm(_)));
+    let reached = has_swarm.then(|| {
+        let mut coverage = Coverage::default();
+        for tally in &tallies {
+            coverage.merge(tally.coverage());
+        }
+        coverage.reached(&swarm::verbs())
+    });
     let mut failures = Failures::default();
     let tallies = loaded.iter().zip(tallies).filter(|(_, it)| !it.is_empty());
     let rows = tallies.map(|(one, tally)| tally.row(one, &mut failures)).collect();
     let mut summary = Summary::new(rows, start.elapsed());
     summary.groups = failures.groups();
     summary.is_interrupted = plan.stop.is_asked();
+    summary.reached = reached;
     summary
 }

@@ -7,11 +7,12 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Done, Hunt, signature};
+use crate::coverage::Coverage;
 use crate::report::Row;
 use crate::scenario::{Claim, Scenario};
 use crate::seed_file::{Expected, SeedFile};
 use crate::verdict::{Counts, Result as Outcome, USAGE, Verdict};
-use crate::verify::{Loaded, keep};
+use crate::verify::{Loaded, keep, seed_path};
 
 /// Whole verdicts kept of one scenario; of the others only the seed and the signature.
 const KEPT_MAX: usize = 20;
@@ -38,17 +39,18 @@ pub struct Failures {
 }
 
 impl Failures {
-    fn add(&mut self, name: &str, failed: &[Failed]) {
+    fn add(&mut self, failed: &[Failed]) {
         for it in failed {
+            let Failed { name, seed, .. } = it;
             let group = self.groups.entry(it.signature.clone()).or_insert_with(|| Group {
                 signature: it.signature.clone(),
                 count: 0,
                 runs: Vec::new(),
-                replay: format!("cargo sim run {name} --seed {}", it.seed),
+                replay: replay(name, *seed),
             });
             group.count += 1;
             if group.runs.len() < NAMED_MAX {
-                group.runs.push(format!("{name} {}", it.seed));
+                group.runs.push(format!("{name} {seed}"));
             }
         }
     }
@@ -61,7 +63,16 @@ impl Failures {
     }
 }
 
+/// A changed run of a guided sweep is in its seed file, any other is drawn once more.
+fn replay(name: &str, seed: u64) -> String {
+    if name.starts_with("guided/") {
+        return format!("cargo sim replay {}", seed_path(name, seed).display());
+    }
+    format!("cargo sim run {name} --seed {seed}")
+}
+
 struct Failed {
+    name: String,
     seed: u64,
     signature: String,
 }
@@ -73,6 +84,7 @@ pub(super) struct Tally {
     counts: Counts,
     time: Duration,
     happened: Vec<bool>,
+    coverage: Coverage,
     /// By the number of the run, since runs end in any order.
     digests: BTreeMap<usize, u64>,
     failed: BTreeMap<usize, Failed>,
@@ -90,12 +102,17 @@ impl Tally {
         self.failed.len()
     }
 
+    pub(super) fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
     pub(super) fn add(&mut self, number: usize, done: Done) {
         match done {
             Done::Seed(result, scenario) => {
                 self.seeds += 1;
                 self.counts += result.counts;
                 self.time += result.wall_time;
+                self.coverage.merge(&result.coverage);
                 self.digests.insert(number, result.digest);
                 if self.happened.len() < result.happened.len() {
                     self.happened.resize(result.happened.len(), false);
@@ -127,7 +144,8 @@ impl Tally {
     }
 
     fn fail(&mut self, number: usize, verdict: Box<Verdict>, scenario: Box<Scenario>) {
-        let failed = Failed { seed: verdict.seed, signature: signature(&verdict) };
+        let (name, seed) = (scenario.name.clone(), verdict.seed);
+        let failed = Failed { name, seed, signature: signature(&verdict) };
         self.failed.insert(number, failed);
         self.kept.insert(number, (verdict, scenario));
         if self.kept.len() > KEPT_MAX {
@@ -138,7 +156,7 @@ impl Tally {
     pub(super) fn row(self, loaded: &Loaded, failures: &mut Failures) -> Row {
         let name = loaded.name();
         let failed: Vec<Failed> = self.failed.into_values().collect();
-        failures.add(&name, &failed);
+        failures.add(&failed);
         let mut row = Row::new(&name, self.seeds, self.counts, self.time);
         let digests: Vec<u8> = self.digests.values().flat_map(|it| it.to_le_bytes()).collect();
         row.digest = (!digests.is_empty()).then(|| format!("{:016x}", xxh3_64(&digests)));
