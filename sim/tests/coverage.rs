@@ -73,7 +73,6 @@ const REACHED: [(&str, &[Probe]); 18] = [
             RestoredTransactions,
             OldestGivenUpIsForgotten,
             CheckpointExpires,
-            InputChannelBreaks,
             CapturedAsItIsTaken,
             InFlightDataIsDiscarded,
             LingeringIsRemoved,

@@ -43,6 +43,6 @@ mod tests {
     #[test]
     fn numbers_do_not_tell_failures_apart() {
         assert_eq!(words("checkpoint 7 expired after 5.25s"), "checkpoint # expired after #s");
-        assert_eq!(words("worker-2 count/0#13"), "worker-# count/##");
+        assert_eq!(words("worker-2 count/0#13"), "worker-# count/###");
     }
 }

@@ -139,6 +139,8 @@ fn every_lane_checkpoint_and_fault_is_drawn_and_a_person_can_look_around() {
     let (scenario, verdict) = run_of("crash/everything-at-once");
     let messages = run::messages_of(&scenario, &verdict);
     assert!(messages.iter().any(|it| it.arrived.is_none()), "a crash loses frames");
+    // More than a person can tell apart are drawn only when there are few of them in view.
+    let messages: Vec<_> = messages.into_iter().take(100).collect();
     let Some(used) = used(&scenario, &verdict, &messages) else { return };
     check(&verdict, &used);
     let lanes = serde_json::json!(["world", "coordinator", "worker-1", "worker-2", "worker-3"]);
