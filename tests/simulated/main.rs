@@ -4,6 +4,7 @@ mod bite;
 mod determinism;
 mod faults;
 mod figures;
+mod provenance;
 mod replay;
 mod traces;
 
