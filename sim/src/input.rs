@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall_env::Env;
-use seawall_stream::chain::{Chain, EdgePort, Notice, Outputs, SinkPort, SourceChain};
-use seawall_stream::operator_state::Visit;
+use seawall_stream::chain::{Chain, Outputs, SourceChain};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
+use crate::delegate::delegate_outputs;
 use crate::world::World;
 
 /// Until when the sources idle.
@@ -74,23 +74,7 @@ impl Tapped {
     }
 }
 
-impl Outputs for Tapped {
-    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
-        self.inner.edges(into);
-    }
-    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
-        self.inner.sink()
-    }
-    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
-        self.inner.states(visit)
-    }
-    fn tell(&mut self, notice: Notice) {
-        self.inner.tell(notice);
-    }
-    fn hears_checkpoints(&self) -> bool {
-        self.inner.hears_checkpoints()
-    }
-}
+delegate_outputs!(Tapped);
 
 #[async_trait]
 impl SourceChain for Tapped {

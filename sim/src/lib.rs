@@ -18,6 +18,7 @@ compile_error!(
 
 pub mod budget;
 pub mod coverage;
+mod delegate;
 mod evidence;
 pub mod explain;
 pub mod fault;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use seawall_env::Env;
 use seawall_runtime::connectors::rate::Budget;
-use seawall_stream::chain::{Chain, EdgePort, Notice, Outputs, SinkPort, SourceChain};
-use seawall_stream::operator_state::Visit;
+use seawall_stream::chain::{Chain, Outputs, SourceChain};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
+
+use crate::delegate::delegate_outputs;
 
 /// The job, with each of its sources at `rate` records per second over all its subtasks.
 pub(crate) fn paced(mut job: Job, rate: u64) -> Job {
@@ -46,23 +47,7 @@ impl Paced {
     }
 }
 
-impl Outputs for Paced {
-    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
-        self.inner.edges(into);
-    }
-    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
-        self.inner.sink()
-    }
-    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
-        self.inner.states(visit)
-    }
-    fn tell(&mut self, notice: Notice) {
-        self.inner.tell(notice);
-    }
-    fn hears_checkpoints(&self) -> bool {
-        self.inner.hears_checkpoints()
-    }
-}
+delegate_outputs!(Paced);
 
 #[async_trait]
 impl SourceChain for Paced {

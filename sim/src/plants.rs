@@ -34,6 +34,7 @@ use seawall_stream::operator_state::{StateCell, Visit};
 use seawall_stream::state::{Changes, EncodedGroup, SnapshotRequest, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
 
+use crate::delegate::delegate_outputs;
 use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
@@ -539,27 +540,6 @@ impl SourceChain for Misrestored {
     }
 }
 
-macro_rules! delegate_outputs {
-    ($($type:ty),*) => {$(
-        impl Outputs for $type {
-            fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
-                self.inner.edges(into);
-            }
-            fn sink(&mut self) -> Option<&mut dyn SinkPort> {
-                self.inner.sink()
-            }
-            fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
-                self.inner.states(visit)
-            }
-            fn tell(&mut self, notice: Notice) {
-                self.inner.tell(notice);
-            }
-            fn hears_checkpoints(&self) -> bool {
-                self.inner.hears_checkpoints()
-            }
-        }
-    )*};
-}
 delegate_outputs!(Lagging, Rereading, Forgetful, Backward, Hasty);
 
 #[async_trait]
