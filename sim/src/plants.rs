@@ -10,6 +10,7 @@
 
 mod core;
 mod disk;
+mod network;
 mod store;
 
 use std::collections::VecDeque;
@@ -19,9 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use object_store::ObjectStore;
-use seawall_env::{
-    Connection, Disk, Entry, Env, File, FrameReceiver, FrameSender, Listener, Network, Scratch,
-};
+use seawall_env::{Disk, Entry, Env, File, Network, Scratch};
 use seawall_protocol::CheckpointId;
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::tamper::Tamper;
@@ -39,6 +38,7 @@ use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
 use self::disk::{Misuse, Misused};
+use self::network::{Mishap, Unanswered, Unreliable};
 use self::store::{Misread, Misreading};
 
 /// One planted bug.
@@ -103,6 +103,13 @@ const HERE: &[Plant] = &[
         bug: "none known: that a channel keeps its order, turned off",
         violates: "records-in-order",
         place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Late })),
+    },
+    Plant {
+        name: "channel-opens-unanswered",
+        about: "a channel is taken for open when its first frame is sent, before its receiver answers",
+        bug: "our own: a first frame was lost, the receiver knew of no channel, and nobody else looked",
+        violates: "recovers",
+        place: Place::Network(|inner| Arc::new(Unanswered { inner })),
     },
     Plant {
         name: "short-read-is-taken-for-whole",
@@ -398,63 +405,6 @@ impl File for CarelessFile {
     }
     async fn length(&self) -> io::Result<u64> {
         self.0.length().await
-    }
-}
-
-/// A network to which something happens on each connection between workers, and goes on.
-struct Unreliable {
-    inner: Arc<dyn Network>,
-    what: Mishap,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mishap {
-    /// A frame never arrives.
-    Lost,
-    /// A frame arrives behind the one that was sent after it.
-    Late,
-}
-
-/// The frame to which it happens: late enough for the connection to be in use.
-const UNLUCKY_FRAME: u32 = 20;
-
-struct UnreliableSender {
-    inner: Box<dyn FrameSender>,
-    what: Mishap,
-    sent: u32,
-    late: Option<Vec<u8>>,
-}
-
-#[async_trait]
-impl Network for Unreliable {
-    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
-        self.inner.listen(address).await
-    }
-    async fn connect(&self, address: &str) -> io::Result<Connection> {
-        let Connection { sender, receiver } = self.inner.connect(address).await?;
-        let receiver: Box<dyn FrameReceiver> = receiver;
-        if !address.starts_with("worker-") {
-            return Ok(Connection { sender, receiver });
-        }
-        let what = self.what;
-        let sender = Box::new(UnreliableSender { inner: sender, what, sent: 0, late: None });
-        Ok(Connection { sender, receiver })
-    }
-}
-
-#[async_trait]
-impl FrameSender for UnreliableSender {
-    async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
-        self.sent += 1;
-        if self.sent == UNLUCKY_FRAME {
-            self.late = (self.what == Mishap::Late).then_some(frame);
-            return Ok(());
-        }
-        self.inner.send(frame).await?;
-        match self.late.take() {
-            Some(late) => self.inner.send(late).await,
-            None => Ok(()),
-        }
     }
 }
 

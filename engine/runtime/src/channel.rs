@@ -75,6 +75,8 @@ pub enum SubtaskOrder {
     SnapshotDurable(CheckpointId, SnapshotHandle),
     /// The subtask's own snapshot could not be written.
     SnapshotFailed(CheckpointId, String),
+    /// Nothing is heard of the receiver of an output channel, and why that is believed.
+    ReceiverSilent(String),
     /// A timer of the subtask fired.
     Fired(Fired<Timer>),
 }

@@ -598,6 +598,9 @@ impl Driver {
     async fn on_order(&mut self, order: SubtaskOrder) -> Result<(), Failure> {
         match order {
             SubtaskOrder::Start => Ok(()),
+            SubtaskOrder::ReceiverSilent(cause) => {
+                Err(Failure::retryable(format!("a channel broke: {cause}")))
+            }
             SubtaskOrder::Fired(fired) => self.on_fired(fired).await,
             SubtaskOrder::Trigger(barrier) => self.feed_core(Input::Trigger(barrier)).await,
             SubtaskOrder::Completed { checkpoint, is_final } => {

@@ -7,12 +7,14 @@
 //! the network: frames that are under way have a place to arrive at, and a barrier that overtakes is held
 //! up by no more than those.
 //!
-//! A connection can die without a word to either end. The receiver therefore tells of credit at least once
-//! in each heartbeat interval, of none if there is none, and a sender that hears nothing for the heartbeat
-//! timeout takes its channel for broken (O1). One direction is enough: the sender's subtask fails, which
-//! ends the attempt at both ends.
+//! A connection can die without a word to either end, even before its first frame. A channel is therefore
+//! open once its receiver has answered, and from then on the receiver tells of credit at least once in each
+//! heartbeat interval, of none if there is none. A sender that hears nothing for the heartbeat timeout has
+//! its subtask fail (O1), were it idle or at the end of its input: it may be the only one who can know.
 
+use std::fmt::Display;
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -129,34 +131,48 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Opens a remote channel, which breaks when nothing is heard of its receiver for `silence`.
+    /// Opens a remote channel: complete once the receiver reads it. When nothing is heard of the receiver
+    /// for `silence`, the channel breaks and `on_silence` is told why.
     ///
     /// # Errors
-    /// When the other worker cannot be reached.
+    /// When the other worker cannot be reached, refuses the channel, or does not answer for `silence`.
     pub async fn connect(
         env: &Env,
         address: &str,
         hello: ChannelHello,
         silence: Duration,
+        on_silence: impl FnOnce(String) + Send + 'static,
     ) -> Result<Self, String> {
-        let reached = |error| {
+        let cannot = |cause: &dyn Display| {
             sometimes!(ChannelCannotBeOpened);
-            format!("cannot connect a channel to {address}: {error}")
+            format!("cannot connect a channel to {address}: {cause}")
         };
+        let reached = |error: io::Error| cannot(&error);
         if buggify!(ChannelOpenedTwice) {
             drop(env.network.connect(address).await.map_err(reached)?);
         }
-        let Connection { mut sender, receiver } =
+        let Connection { mut sender, mut receiver } =
             env.network.connect(address).await.map_err(reached)?;
         sender.send(encode_message(&hello)).await.map_err(reached)?;
+        let clock = Arc::clone(&env.clock);
+        hear(clock.as_ref(), silence, receiver.as_mut()).await.map_err(|it| cannot(&it.cause))?;
         let (frames, queue) = mailbox();
         // Fewer would never come back.
         let left = if buggify!(FewCredits) { CREDITS_TOLD } else { CHANNEL_CAPACITY };
         let credits = Credits { left, broken: None, waker: None };
         let credits = Arc::new(Mutex::new(credits));
         // Goes on after the subtask is dropped, until what was queued is sent or the connection breaks.
-        let hearing = hear(Arc::clone(&env.clock), silence, receiver, Arc::clone(&credits));
-        env.spawn("carry a channel", carry(sender, queue, hearing, Arc::clone(&credits)));
+        let taking = take_credit(clock, silence, receiver, Arc::clone(&credits));
+        let broken = Arc::clone(&credits);
+        env.spawn("carry a channel", async move {
+            let Some(Broken { cause, is_silent }) = carry(sender, queue, taking).await else {
+                return;
+            };
+            change(&broken, |it| it.broken = Some(cause.clone()));
+            if is_silent {
+                on_silence(cause);
+            }
+        });
         Ok(Self::Remote(RemoteSender { frames, credits }))
     }
 
@@ -237,67 +253,83 @@ impl RemoteSender {
     }
 }
 
-/// Carries frames one way while `hearing` goes on the other, until all are sent or the connection breaks.
+/// Why a connection carries nothing more.
+struct Broken {
+    cause: String,
+    /// The other end may not know.
+    is_silent: bool,
+}
+
+impl Broken {
+    fn told(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into(), is_silent: false }
+    }
+}
+
+/// Carries frames one way while `taking` goes on the other, until all are sent or the connection breaks.
 async fn carry(
     mut sender: Box<dyn FrameSender>,
     mut frames: Mailbox<Vec<u8>>,
-    hearing: impl Future<Output = String>,
-    credits: Arc<Mutex<Credits>>,
-) {
+    taking: impl Future<Output = Broken>,
+) -> Option<Broken> {
     let sending = pin!(async {
         while let Some(frame) = frames.receive().await {
             if let Err(error) = sender.send(frame).await {
                 sometimes!(ChannelBreaksWhileSending);
-                return Some(error.to_string());
+                return Some(Broken::told(error.to_string()));
             }
         }
         None
     });
-    let cause = match select(sending, pin!(hearing)).await {
-        Either::Left((None, _)) => return,
-        Either::Left((Some(cause), _)) | Either::Right((cause, _)) => cause,
-    };
-    change(&credits, |it| it.broken = Some(cause));
+    match select(sending, pin!(taking)).await {
+        Either::Left((broken, _)) => broken,
+        Either::Right((broken, _)) => Some(broken),
+    }
 }
 
-/// Takes credit from the receiver, until the connection breaks or says nothing for `silence`. Why it ended.
-async fn hear(
+/// Takes credit from the receiver, until the connection breaks or says nothing for `silence`.
+async fn take_credit(
     clock: Arc<dyn Clock>,
     silence: Duration,
     mut receiver: Box<dyn FrameReceiver>,
     credits: Arc<Mutex<Credits>>,
-) -> String {
+) -> Broken {
     loop {
-        let heard = match select(receiver.receive(), clock.sleep(silence)).await {
-            Either::Left((heard, _)) => heard,
-            Either::Right(_) => {
-                sometimes!(ChannelsReceiverIsSilent);
-                return "its receiver gave no sign of life".to_owned();
-            }
-        };
-        match heard {
-            Ok(Some(frame)) => {
-                let Ok(freed) = decode_message::<u32>(&frame) else {
-                    return "its receiver sent something that is no credit".to_owned();
-                };
-                if freed > 0 {
-                    change(&credits, |it| it.left += freed as usize);
-                }
-            }
-            Ok(None) => {
-                sometimes!(ChannelsReceiverIsGone);
-                return "its receiver is gone".to_owned();
-            }
-            Err(error) => {
-                sometimes!(ChannelBreaksWhileAwaitingCredit);
-                return error.to_string();
-            }
+        match hear(clock.as_ref(), silence, receiver.as_mut()).await {
+            Ok(0) => {}
+            Ok(freed) => change(&credits, |it| it.left += freed as usize),
+            Err(broken) => return broken,
         }
     }
 }
 
-/// Moves elements from a data connection into a channel, and credits back, at least one word in each
-/// `interval`, until either side ends. Dropping `into` without `Closed` tells the receiving subtask that the
+/// The next word of the receiver: batches that it has taken.
+async fn hear(
+    clock: &dyn Clock,
+    silence: Duration,
+    receiver: &mut dyn FrameReceiver,
+) -> Result<u32, Broken> {
+    match select(receiver.receive(), clock.sleep(silence)).await {
+        Either::Left((Ok(Some(frame)), _)) => decode_message(&frame)
+            .map_err(|_| Broken::told("its receiver sent something that is no credit")),
+        Either::Left((Ok(None), _)) => {
+            sometimes!(ChannelsReceiverIsGone);
+            Err(Broken::told("its receiver is gone"))
+        }
+        Either::Left((Err(error), _)) => {
+            sometimes!(ChannelBreaksWhileAwaitingCredit);
+            Err(Broken::told(error.to_string()))
+        }
+        Either::Right(_) => {
+            sometimes!(ChannelsReceiverIsSilent);
+            let cause = "its receiver gave no sign of life".to_owned();
+            Err(Broken { cause, is_silent: true })
+        }
+    }
+}
+
+/// Moves elements from a data connection into a channel, and credits back, a word at once and at least one
+/// in each `interval`, until either side ends. Dropping `into` without `Closed` tells the receiving subtask that the
 /// channel broke.
 pub async fn feed(
     clock: Arc<dyn Clock>,
@@ -307,6 +339,8 @@ pub async fn feed(
     mut into: ChannelSender,
     decode_batch: fn(&[u8]) -> Result<Batch, StreamError>,
 ) {
+    // The channel is open; where this cannot be told, the connection is broken, which the next frame says.
+    let _ = credits.send(encode_message(&0_u32)).await;
     let mut due = clock.sleep(interval);
     loop {
         let freed = pin!(poll_fn(|context| match into.poll_freed(context) {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use seawall_env::{Env, FrameReceiver, FrameSender, Listener};
 use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::{CheckpointMode, HeartbeatConfig, StateBackend};
@@ -74,7 +75,7 @@ pub async fn run(env: Env, config: WorkerConfig) -> Result<(), RuntimeError> {
         env.clone(),
         Arc::clone(&config.job),
         registry.clone(),
-        config.heartbeat.interval,
+        config.heartbeat.clone(),
         listener,
     );
     // Stopped with the worker: a handle does not stop its task when dropped.
@@ -388,22 +389,26 @@ impl Registry {
     }
 }
 
-/// Accepts data connections. One that names no gate of this worker is dropped, and its sender fails.
+/// Accepts data connections. One that names no gate of this worker, or does not do so in time, is dropped,
+/// and its sender fails.
 async fn accept(
     env: Env,
     job: Arc<Job>,
     registry: Registry,
-    heartbeat: Duration,
+    heartbeat: HeartbeatConfig,
     mut listener: Box<dyn Listener>,
 ) {
     while let Ok(connection) = listener.accept().await {
         let (job, registry, clock) = (Arc::clone(&job), registry.clone(), Arc::clone(&env.clock));
+        let heartbeat = heartbeat.clone();
         env.spawn("feed a channel", async move {
             let mut receiver = connection.receiver;
             if buggify!(HelloReadLate) {
                 clock.sleep(LATE).await;
             }
-            let Ok(Some(frame)) = receiver.receive().await else {
+            let too_late = clock.sleep(heartbeat.timeout);
+            let Either::Left((Ok(Some(frame)), _)) = select(receiver.receive(), too_late).await
+            else {
                 sometimes!(ChannelWithoutHello);
                 return;
             };
@@ -419,7 +424,7 @@ async fn accept(
                 return;
             };
             let decode = job.edges[edge.0 as usize].decode;
-            feed(clock, heartbeat, receiver, connection.sender, sender, decode).await;
+            feed(clock, heartbeat.interval, receiver, connection.sender, sender, decode).await;
         });
     }
 }
@@ -457,7 +462,13 @@ impl Connect for Channels {
             } else {
                 let hello = ChannelHello { receiver, channel };
                 let address = to.to_string();
-                let channel = Outgoing::connect(&self.env, &address, hello, self.silence);
+                let sender = self.registry.get(from);
+                let on_silence = move |cause| {
+                    // A subtask that has ended waits for nobody.
+                    let _ = sender.and_then(|it| it.order(SubtaskOrder::ReceiverSilent(cause)));
+                };
+                let channel =
+                    Outgoing::connect(&self.env, &address, hello, self.silence, on_silence);
                 outgoing.push(channel.await?);
             }
         }

@@ -2,10 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use seawall_env::{Connection, Env, Network};
+use futures_util::future::join;
+use seawall_env::{Connection, Env, Listener, Network};
 use seawall_protocol::{Attempt, AttemptId, ChannelId, CheckpointId, OperatorId, SubtaskId};
 use seawall_runtime::channel::{CHANNEL_CAPACITY, Element, Gate, Inbox, Incoming, gate};
 use seawall_runtime::tokio_env::{self, InProcessNetwork, Unobserved};
@@ -20,18 +21,33 @@ fn batch(value: u64) -> Element {
     Element::Batch(Batch::new(vec![value]))
 }
 
-/// A channel's sending end, and the other end of its connection with the hello taken.
-async fn connected() -> (Env, Outgoing, Connection) {
-    let network = Arc::new(InProcessNetwork::new());
-    let mut listener = network.listen("worker-1").await.unwrap();
-    let env = tokio_env::env(network, Arc::new(Unobserved));
+fn hello() -> ChannelHello {
     let subtask = SubtaskId { operator: OperatorId(0), index: 0 };
-    let receiver = AttemptId { subtask, attempt: Attempt(1) };
-    let hello = ChannelHello { receiver, channel: CHANNEL };
-    let sender = Outgoing::connect(&env, "worker-1", hello, SILENCE).await.unwrap();
+    ChannelHello { receiver: AttemptId { subtask, attempt: Attempt(1) }, channel: CHANNEL }
+}
+
+async fn listening() -> (Env, Box<dyn Listener>) {
+    let network = Arc::new(InProcessNetwork::new());
+    let listener = network.listen("worker-1").await.unwrap();
+    (tokio_env::env(network, Arc::new(Unobserved)), listener)
+}
+
+/// The other end of a connection whose hello was taken, and answered.
+async fn accepted(listener: &mut dyn Listener) -> Connection {
     let mut connection = listener.accept().await.unwrap();
-    assert_eq!(connection.receiver.receive().await.unwrap(), Some(encode_message(&hello)));
-    (env, sender, connection)
+    assert_eq!(connection.receiver.receive().await.unwrap(), Some(encode_message(&hello())));
+    connection.sender.send(encode_message(&0_u32)).await.unwrap();
+    connection
+}
+
+/// A channel's sending end, the other end of its connection, and where silence is told.
+async fn connected() -> (Env, Outgoing, Connection, mpsc::Receiver<String>) {
+    let (env, mut listener) = listening().await;
+    let (tell, told) = mpsc::channel();
+    let on_silence = move |cause| tell.send(cause).unwrap();
+    let connecting = Outgoing::connect(&env, "worker-1", hello(), SILENCE, on_silence);
+    let (sender, connection) = join(connecting, accepted(listener.as_mut())).await;
+    (env, sender.unwrap(), connection, told)
 }
 
 /// A gate whose one channel is fed from the connection.
@@ -60,7 +76,7 @@ async fn room(sender: &mut Outgoing) {
 // Rules: O1
 #[tokio::test]
 async fn a_sender_without_credit_learns_within_the_timeout_that_its_receiver_is_silent() {
-    let (env, mut sender, _silent) = connected().await;
+    let (env, mut sender, _silent, _) = connected().await;
     let begin = env.clock.now();
     assert_eq!(exhaust(&mut sender), CHANNEL_CAPACITY);
     room(&mut sender).await;
@@ -73,7 +89,7 @@ async fn a_sender_without_credit_learns_within_the_timeout_that_its_receiver_is_
 
 #[tokio::test]
 async fn a_sender_whose_frames_find_no_room_learns_it_too() {
-    let (_env, mut sender, _silent) = connected().await;
+    let (_env, mut sender, _silent, _) = connected().await;
     exhaust(&mut sender);
     for checkpoint in 0..40 {
         sender.try_send(Element::CancelMarker(CheckpointId(checkpoint))).unwrap();
@@ -86,7 +102,7 @@ async fn a_sender_whose_frames_find_no_room_learns_it_too() {
 // Rules: O1
 #[tokio::test]
 async fn a_receiver_that_takes_nothing_shows_signs_of_life_and_its_channel_holds() {
-    let (env, mut sender, connection) = connected().await;
+    let (env, mut sender, connection, _) = connected().await;
     let (_inbox, mut gate) = fed(&env, connection);
     assert_eq!(exhaust(&mut sender), CHANNEL_CAPACITY);
     env.clock.sleep(4 * SILENCE).await;
@@ -96,4 +112,43 @@ async fn a_receiver_that_takes_nothing_shows_signs_of_life_and_its_channel_holds
     }
     room(&mut sender).await;
     assert!(sender.try_send(batch(0)).unwrap().is_none());
+}
+
+// Rules: O1
+#[tokio::test]
+async fn an_idle_sender_is_told_that_its_receiver_is_silent() {
+    let (env, _idle, silent, told) = connected().await;
+    env.clock.sleep(4 * SILENCE).await;
+    assert_eq!(told.try_recv().unwrap(), "its receiver gave no sign of life");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_goodbye_is_not_called_silent() {
+    let (env, mut sender, connection, told) = connected().await;
+    drop(connection);
+    env.clock.sleep(4 * SILENCE).await;
+    assert_eq!(sender.try_send(batch(0)).unwrap_err(), "a channel broke: its receiver is gone");
+    told.try_recv().unwrap_err();
+}
+
+// Rules: O1
+#[tokio::test]
+async fn a_channel_is_not_open_before_its_receiver_has_answered() {
+    let (env, mut listener) = listening().await;
+    let connecting = Outgoing::connect(&env, "worker-1", hello(), SILENCE, |_| {});
+    let (sender, _silent) = join(connecting, listener.accept()).await;
+    let expected =
+        "cannot connect a channel to worker-1: its receiver gave no sign of life".to_owned();
+    assert_eq!(sender.err(), Some(expected));
+}
+
+#[tokio::test]
+async fn a_channel_that_is_refused_is_not_open() {
+    let (env, mut listener) = listening().await;
+    let connecting = Outgoing::connect(&env, "worker-1", hello(), SILENCE, |_| {});
+    let refusing = async { drop(listener.accept().await) };
+    let (sender, ()) = join(connecting, refusing).await;
+    let error = sender.err().unwrap();
+    assert!(error.starts_with("cannot connect a channel to worker-1: "), "{error}");
 }
