@@ -17,6 +17,9 @@ use seawall_sim::swarm::{self, Profile};
 use seawall_sim::sweep::{default_jobs, in_parallel};
 use seawall_sim::verdict::{Counts, Verdict};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const MEASUREMENTS: usize = 5;
 
 /// A job that has next to nothing to do for a minute.

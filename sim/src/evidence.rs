@@ -41,6 +41,8 @@ pub(crate) struct Evidence {
     /// stands for.
     last: BTreeMap<SubtaskId, Snapshot>,
     early: BTreeMap<String, VisibleEarly>,
+    /// Every file of the output at the last look, in each view.
+    listed: [Vec<PathBuf>; 2],
     /// Committed output that was durable once: its checkpoint, and a checksum of its bytes.
     seen: BTreeMap<String, (CheckpointId, u64)>,
     taken_back: Vec<TakenBack>,
@@ -63,6 +65,7 @@ impl Evidence {
             checkpoints,
             last,
             early,
+            listed: Default::default(),
             seen: BTreeMap::new(),
             taken_back: Vec::new(),
             root: STORAGE.into(),
@@ -114,6 +117,7 @@ impl Evidence {
         self.root = root.to_path_buf();
         self.checkpoints.clear();
         // A person may take output back, and each run is judged by itself.
+        self.listed = Default::default();
         self.seen.clear();
         self.taken_back.clear();
     }
@@ -263,7 +267,15 @@ impl Evidence {
 
     /// Looks at what a reader of the output sees.
     pub(crate) fn look_at_output(&mut self, at: Duration, disk: &InspectableDisk) {
-        let visible = committed_names(disk, View::Visible);
+        // It is asked for at every step of every snapshot and transaction, and most change nothing here.
+        let views = [View::Visible, View::Durable];
+        let is_listed =
+            |(view, paths): (View, &Vec<PathBuf>)| disk.lists(view, OUTPUT.as_ref(), paths);
+        if views.into_iter().zip(&self.listed).all(is_listed) {
+            return;
+        }
+        self.listed = views.map(|view| disk.paths_below(view, OUTPUT.as_ref()));
+        let [visible, durable] = self.listed.each_ref().map(|it| committed_names(it));
         let taken_back = &mut self.taken_back;
         self.seen.retain(|name, (checkpoint, _)| {
             let is_there = visible.binary_search(name).is_ok();
@@ -274,7 +286,7 @@ impl Evidence {
             is_there
         });
         // A rename that is not durable may be undone with the power, and is then made again.
-        for name in committed_names(disk, View::Durable) {
+        for name in durable {
             if self.seen.contains_key(&name) {
                 continue;
             }
@@ -320,12 +332,12 @@ fn empty(checkpoint: CheckpointId) -> CheckpointContents {
     }
 }
 
-/// The store record as a loss of all power would leave it.
 /// What the coordinators left of their checkpoints' figures.
 pub(crate) fn remembered(disk: &InspectableDisk, root: &Path) -> Option<Remembered> {
     file(disk, Kind::History, &layout::history(root)).ok().map(|it| it.0)
 }
 
+/// The store record as a loss of all power would leave it.
 pub(crate) fn record(disk: &InspectableDisk, root: &Path) -> Option<StoreRecord> {
     let path = layout::record(root);
     let bytes = disk.read(View::Durable, &path)?;
@@ -404,10 +416,9 @@ fn committed_paths(disk: &InspectableDisk, view: View) -> Vec<PathBuf> {
     disk.paths_below(view, Path::new(OUTPUT)).into_iter().filter(is_committed).collect()
 }
 
-/// The same as text, ascending: it is asked for at every step of every transaction, and text is compared faster.
-fn committed_names(disk: &InspectableDisk, view: View) -> Vec<String> {
-    let paths = disk.paths_below(view, Path::new(OUTPUT)).into_iter();
-    let names = paths.map(|it| it.to_string_lossy().into_owned());
+/// Those of the paths that a reader of the directory sees, as text, ascending.
+fn committed_names(paths: &[PathBuf]) -> Vec<String> {
+    let names = paths.iter().map(|it| it.to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|it| !it.contains("/.")).collect();
     names.sort_unstable();
     names
@@ -430,16 +441,20 @@ pub(crate) fn sequences(
         .filter_map(|path| Some((writer_of(&path)?, checkpoint_of(&path)?, path)))
         .collect();
     paths.sort();
-    let mut sequences = BTreeMap::<String, Vec<u64>>::new();
+    let mut of_writers = BTreeMap::<String, BTreeMap<String, Vec<u64>>>::new();
     for (writer, _, path) in paths {
         let bytes = disk.read(View::Visible, &path).unwrap_or_default();
+        let sequences = of_writers.entry(writer).or_default();
         for line in String::from_utf8_lossy(&bytes).lines() {
             if let Some((name, number)) = subject.place_in_sequence(line) {
-                sequences.entry(format!("{name} in {writer}")).or_default().push(number);
+                sequences.entry(name).or_default().push(number);
             }
         }
     }
-    sequences
+    let of_writer = |(writer, sequences): (String, BTreeMap<String, Vec<u64>>)| {
+        sequences.into_iter().map(move |(name, it)| (format!("{name} in {writer}"), it))
+    };
+    of_writers.into_iter().flat_map(of_writer).collect()
 }
 
 /// The committed output.

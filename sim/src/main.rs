@@ -8,6 +8,9 @@ use seawall_sim::verdict::USAGE;
 
 mod cli;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulate the engine, break it on purpose, and see whether it holds.
 #[derive(Parser)]
 #[command(

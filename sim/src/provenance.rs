@@ -52,15 +52,17 @@ impl Ledger<'_> {
         told
     }
 
-    /// The records, narrowed as far as checkpoints allow, and whose cut holds them.
+    /// The records, narrowed as far as checkpoints allow, and whose cut holds them. Where nothing is lost, the
+    /// newest record that the last right checkpoint holds may have been read again.
     fn records(&self, line: &str, origins: &[Origin]) -> Option<String> {
         let key = line.split(',').next().unwrap_or_default();
         let (right, wrong) = self.deviation(key);
-        let is_between = |origin: &&Origin| {
-            let after_right = right.is_none_or(|it| !self.is_before(origin, it));
-            after_right && wrong.is_none_or(|it| self.is_before(origin, it))
+        let is_in = |cut: Option<CheckpointId>| {
+            move |it: &&Origin| cut.is_some_and(|cut| self.is_before(it, cut))
         };
-        let narrowed: Vec<&Origin> = origins.iter().filter(is_between).collect();
+        let read_again = origins.iter().rfind(is_in(right)).filter(|_| !self.is_lost(line));
+        let between = origins.iter().filter(|it| !is_in(right)(it) && is_in(wrong)(it));
+        let narrowed: Vec<&Origin> = read_again.into_iter().chain(between).collect();
         let (suspects, note) = match (narrowed.is_empty(), wrong) {
             (false, Some(wrong)) => {
                 (narrowed, format!("; the state of key {key} is wrong from checkpoint {wrong} on"))
@@ -72,10 +74,17 @@ impl Ledger<'_> {
             suspects.iter().take(RECORDS_MAX).map(|it| self.record(it)).collect();
         let from = match suspects.len() {
             1 => format!("stems from {}", self.record(first)),
-            count if count <= RECORDS_MAX => format!("stems from {}", names.join(", ")),
+            count if count <= RECORDS_MAX => format!("stems from {}", names.join(", or ")),
             count => format!("stems from {count} records: {}, ...", names.join(", ")),
         };
         Some(from + &note)
+    }
+
+    /// Whether the line is committed less often than it should be.
+    fn is_lost(&self, line: &str) -> bool {
+        let is_it = |it: &&Vec<u8>| it.as_slice() == line.as_bytes();
+        let committed = self.history.committed_output.iter().flat_map(|it| &it.lines);
+        committed.filter(is_it).count() < self.history.expected_output.iter().filter(is_it).count()
     }
 
     /// The last checkpoint in which the state of `key` was right before the first in which it was wrong.

@@ -11,7 +11,7 @@ use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 
 use crate::options::Options;
-use crate::reference::{InputFile, client_of, key_of, lines_of, words_of};
+use crate::reference::{InputFile, client_of, keys, lines_of, words_of};
 
 /// One input record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +93,7 @@ pub fn is_before(origin: &Origin, splits: &[Vec<u8>]) -> bool {
 }
 
 fn generated(options: &Options, index: u64) -> Origin {
-    Origin::Generated { index, key: key_of(options, index) }
+    Origin::Generated { index, key: keys(options)(index) }
 }
 
 fn of_lines(files: &[InputFile], is_origin: impl Fn(&str) -> bool) -> Vec<Origin> {

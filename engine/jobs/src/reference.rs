@@ -4,6 +4,7 @@
 //! Everything is text, because a violation is read by people: a line of output, or a key and its state.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use seawall_runtime::connectors::file_source::FileSplit;
@@ -103,8 +104,8 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
             output.insert(String::new(), numbered.collect());
         }
         "buffered" => {
-            let indices = records.iter().copied();
-            let lines = indices.map(|index| format!("{},{index}", key_of(options, index)));
+            let key_of = keys(options);
+            let lines = records.iter().map(|index| format!("{},{index}", key_of(*index)));
             output.insert(String::new(), lines.collect());
         }
         other => panic!("no reference for job {other}"),
@@ -152,7 +153,8 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
 pub struct Fold {
     /// How far each split is folded in: a file's with its range, or every n-th generated record.
     folded: BTreeMap<(String, u64, u64), u64>,
-    state: State,
+    /// The sums of each key.
+    sums: BTreeMap<String, Vec<u64>>,
 }
 
 impl Fold {
@@ -185,8 +187,9 @@ impl Fold {
             let from = self.folded.insert(key, limit).filter(|it| *it > start);
             if files.is_empty() {
                 let step = usize::try_from(step).expect("a step fits into memory");
-                for index in (from.unwrap_or(start)..limit).step_by(step) {
-                    self.add(key_of(options, index).to_string(), &[1]);
+                let records = (from.unwrap_or(start)..limit).step_by(step);
+                for (key, count) in count_keys(options, records) {
+                    self.add(key.to_string(), &[count]);
                 }
                 continue;
             }
@@ -215,7 +218,7 @@ impl Fold {
                 at = end + 1;
             }
         }
-        self.state.clone()
+        self.sums.iter().map(|(key, sums)| (key.clone(), sums_text(sums))).collect()
     }
 
     fn add_line(&mut self, job: &str, line: &str) {
@@ -229,7 +232,10 @@ impl Fold {
     }
 
     fn add(&mut self, key: String, numbers: &[u64]) {
-        add(&mut self.state, key, numbers).expect("the state is numbers");
+        let sums = self.sums.entry(key).or_insert_with(|| vec![0; numbers.len()]);
+        for (sum, number) in sums.iter_mut().zip(numbers) {
+            *sum = sum.saturating_add(*number);
+        }
     }
 }
 
@@ -317,10 +323,19 @@ fn add(state: &mut State, key: String, numbers: &[u64]) -> Result<(), String> {
     for number in numbers {
         let field = fields.next().unwrap_or("0");
         let field: u64 = field.parse().map_err(|_| format!("{key}: {before} is no number"))?;
-        sums.push((field.saturating_add(*number)).to_string());
+        sums.push(field.saturating_add(*number));
     }
-    state.insert(key, sums.join(","));
+    state.insert(key, sums_text(&sums));
     Ok(())
+}
+
+fn sums_text(sums: &[u64]) -> String {
+    let mut text = String::new();
+    for (index, sum) in sums.iter().enumerate() {
+        let separator = if index > 0 { "," } else { "" };
+        write!(text, "{separator}{sum}").expect("a string takes all");
+    }
+    text
 }
 
 fn take<K, V>(bytes: &[u8], text: fn(&V) -> String) -> Result<(String, String, &[u8]), String>
@@ -400,23 +415,26 @@ pub(crate) fn client_of(line: &str) -> Option<String> {
 }
 
 fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
+    let key_of = keys(options);
     let mut counts = BTreeMap::new();
     for index in records {
-        *counts.entry(key_of(options, index)).or_default() += 1;
+        *counts.entry(key_of(index)).or_default() += 1;
     }
     counts
 }
 
-/// The key of a generated record.
-pub(crate) fn key_of(options: &Options, index: u64) -> u64 {
+/// The key of each generated record.
+pub(crate) fn keys(options: &Options) -> impl Fn(u64) -> u64 {
     let (keys, seed) = (options.number("keys"), options.number("seed"));
-    // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
-    let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    let key = (u128::from(z) * u128::from(keys)) >> 64;
-    u64::try_from(key).expect("a key is below 2^64")
+    move |index| {
+        // SplitMix64 (Steele, Lea, Flood 2014), scaled to 0..keys by its high bits.
+        let mut z = seed.wrapping_add((index + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let key = (u128::from(z) * u128::from(keys)) >> 64;
+        u64::try_from(key).expect("a key is below 2^64")
+    }
 }
 
 fn totals_text(totals: &Totals) -> String {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use seawall_env::Env;
 use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::{CheckpointMode, StateBackend};
@@ -414,11 +414,19 @@ impl Driver {
             match progress {
                 Progress::Ready => progress = self.emit().await?,
                 Progress::NeedsInput => {
-                    let fill = source.fill();
+                    let mut fill = source.fill();
+                    let mut polls = 0_u32;
+                    let filled = poll_fn(|context| {
+                        polls += 1;
+                        fill.poll_unpin(context)
+                    });
                     let order = self.gate.order_arrived();
-                    match select(Box::pin(order), fill).await {
+                    match select(Box::pin(order), filled).await {
                         Either::Left(((), _)) => {}
                         Either::Right((filled, _)) => progress = filled?,
+                    }
+                    if polls == 1 {
+                        yield_now().await; // It waited for nothing, and need not the next time.
                     }
                 }
                 Progress::Ended => {
@@ -448,7 +456,9 @@ impl Driver {
         }
         self.offer_ready()?;
         self.flush_sink().await?;
-        yield_now().await;
+        if progress == Progress::Ready {
+            yield_now().await;
+        }
         Ok(progress)
     }
 

@@ -260,7 +260,7 @@ impl Volume {
             .paths()
             .filter(|path| may_rot(path))
             .filter(|path| state.durable_file(path).is_some_and(|it| !it.durable.is_empty()))
-            .cloned()
+            .map(Path::to_owned)
             .collect();
         if candidates.is_empty() {
             let flipped = state.scratch.flip_bit(may_rot, &mut state.stream);

@@ -106,11 +106,11 @@ impl Budget {
         self.is_full
     }
 
-    /// Waits until there is at least one record, better a hundredth of a second of them. Cancel safe.
+    /// Waits until there is at least one record, better a fiftieth of a second of them. Cancel safe.
     pub async fn refill(&mut self) {
         self.earn();
         while self.earned < self.cost {
-            let wanted = (self.rate * NANOS / 100).max(self.cost);
+            let wanted = (self.rate * NANOS / 50).max(self.cost);
             let nanos = (wanted - self.earned).div_ceil(self.rate);
             let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
             self.env.clock.sleep(Duration::from_nanos(nanos)).await;

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use crate::Property;
 use crate::history::{Ending, History};
-use crate::properties::counted;
+use crate::properties::{Difference, differences};
 use crate::violation::{Violation, shown};
 
 /// See the module.
@@ -29,33 +29,34 @@ pub const PROPERTY: Property = Property {
 /// # Errors
 /// The lines that are lost, duplicated or invented.
 pub fn check(history: &History) -> Result<(), Violation> {
-    let expected = counted(&history.expected_output);
-    let committed = counted(history.committed_output.iter().flat_map(|file| &file.lines));
     let is_finished = matches!(history.ending, Ending::Finished | Ending::Drained);
-
-    let surplus = committed.iter().filter_map(|(line, &seen)| {
-        let due = expected.get(line).copied().unwrap_or(0);
-        match (due, seen) {
-            (0, _) => Some((*line, format!("invented: {}", shown(line)))),
-            (due, seen) if seen > due => {
-                Some((*line, format!("duplicated ({seen} times, {due} due): {}", shown(line))))
-            }
-            _ => None,
-        }
-    });
-    let lost = expected.iter().filter(|_| is_finished).filter_map(|(line, &due)| {
-        let seen = committed.get(line).copied().unwrap_or(0);
-        (seen < due).then(|| (*line, format!("lost ({seen} of {due} committed): {}", shown(line))))
-    });
-    let (surplus_count, lost_count) = (surplus.clone().count(), lost.clone().count());
-    if surplus_count == 0 && lost_count == 0 {
+    let differences = differences(history);
+    let (lost, surplus): (Vec<_>, Vec<_>) = differences
+        .into_iter()
+        .filter(|it| is_finished || it.seen > it.due)
+        .partition(|it| it.seen < it.due);
+    if lost.is_empty() && surplus.is_empty() {
         return Ok(());
     }
     let message = format!(
-        "{lost_count} lines lost, {surplus_count} duplicated or invented, of {} expected",
-        expected.len(),
+        "{} lines lost, {} duplicated or invented, of {} expected",
+        lost.len(),
+        surplus.len(),
+        history.expected_output.len(),
     );
-    let (lines, details): (Vec<&[u8]>, Vec<_>) = lost.chain(surplus).unzip();
+    let explained = |Difference { line, due, seen }| {
+        let line_shown = shown(line);
+        let detail = match (due, seen) {
+            (0, _) => format!("invented: {line_shown}"),
+            (due, seen) if seen > due => {
+                format!("duplicated ({seen} times, {due} due): {line_shown}")
+            }
+            (due, seen) => format!("lost ({seen} of {due} committed): {line_shown}"),
+        };
+        (line, detail)
+    };
+    let (lines, details): (Vec<&[u8]>, Vec<_>) =
+        lost.into_iter().chain(surplus).map(explained).unzip();
     Err(Violation::of(&PROPERTY, message).with_details(details).about(lines))
 }
 

@@ -7,6 +7,10 @@
 //! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader · within_limits
 //! ```
 
+use alloc::vec::Vec;
+
+use crate::history::History;
+
 pub mod all_acked;
 pub mod barriers_in_order;
 pub mod commit_after_completion;
@@ -28,13 +32,35 @@ pub mod savepoint_stands;
 pub mod visible_stays;
 pub mod within_limits;
 
-/// How often each line occurs.
-pub(crate) fn counted<'a>(
-    lines: impl IntoIterator<Item = &'a alloc::vec::Vec<u8>>,
-) -> alloc::collections::BTreeMap<&'a [u8], usize> {
-    let mut counts = alloc::collections::BTreeMap::new();
-    for line in lines {
-        *counts.entry(line.as_slice()).or_default() += 1;
+/// A line that does not occur as often as it should.
+#[derive(Clone, Copy)]
+pub(crate) struct Difference<'a> {
+    pub(crate) line: &'a [u8],
+    pub(crate) due: usize,
+    pub(crate) seen: usize,
+}
+
+/// How committed output differs from what is expected, as multisets; ascending.
+pub(crate) fn differences(history: &History) -> Vec<Difference<'_>> {
+    let mut due: Vec<&[u8]> = history.expected_output.iter().map(Vec::as_slice).collect();
+    let committed = history.committed_output.iter().flat_map(|file| &file.lines);
+    let mut seen: Vec<&[u8]> = committed.map(Vec::as_slice).collect();
+    due.sort_unstable();
+    seen.sort_unstable();
+    let (mut due, mut seen) = (due.as_slice(), seen.as_slice());
+    let mut differences = Vec::new();
+    while let Some(line) = due.first().into_iter().chain(seen.first()).min().copied() {
+        let (is_due, is_seen) = (take_all(&mut due, line), take_all(&mut seen, line));
+        if is_due != is_seen {
+            differences.push(Difference { line, due: is_due, seen: is_seen });
+        }
     }
-    counts
+    differences
+}
+
+/// How often an ascending list begins with `line`; takes those away.
+fn take_all(lines: &mut &[&[u8]], line: &[u8]) -> usize {
+    let count = lines.iter().take_while(|it| **it == line).count();
+    *lines = &lines[count..];
+    count
 }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use crate::Property;
 use crate::history::{Ending, History};
-use crate::properties::counted;
+use crate::properties::{Difference, differences};
 use crate::violation::{Violation, shown};
 
 /// See the module.
@@ -30,20 +30,17 @@ pub fn check(history: &History) -> Result<(), Violation> {
     if !matches!(history.ending, Ending::Finished | Ending::Drained) {
         return Ok(());
     }
-    let expected = counted(&history.expected_output);
-    let committed = counted(history.committed_output.iter().flat_map(|file| &file.lines));
-    let lost = expected.iter().filter_map(|(line, &due)| {
-        let seen = committed.get(line).copied().unwrap_or(0);
-        (seen < due).then(|| (*line, format!("lost ({seen} of {due} committed): {}", shown(line))))
-    });
-    match lost.clone().count() {
-        0 => Ok(()),
-        count => {
-            let message = format!("{count} lines lost of {} expected", expected.len());
-            let (lines, details): (Vec<&[u8]>, Vec<_>) = lost.unzip();
-            Err(Violation::of(&PROPERTY, message).with_details(details).about(lines))
-        }
+    let lost: Vec<_> = differences(history).into_iter().filter(|it| it.seen < it.due).collect();
+    if lost.is_empty() {
+        return Ok(());
     }
+    let message =
+        format!("{} lines lost of {} expected", lost.len(), history.expected_output.len());
+    let explained = |Difference { line, due, seen }| {
+        (line, format!("lost ({seen} of {due} committed): {}", shown(line)))
+    };
+    let (lines, details): (Vec<&[u8]>, Vec<_>) = lost.into_iter().map(explained).unzip();
+    Err(Violation::of(&PROPERTY, message).with_details(details).about(lines))
 }
 
 #[cfg(test)]

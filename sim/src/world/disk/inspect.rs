@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Volume;
 use super::inode::Inode;
-use super::names::{Name, is_root, normal, parent};
+use super::names::{Name, Names, is_root, normal, parent};
 use crate::world::lock;
 
 /// Which files an oracle sees.
@@ -37,7 +37,7 @@ impl InspectableDisk {
             if let Name::File(id) = name
                 && let Some(inode) = state.inodes.get(id)
             {
-                files.insert(path.clone(), content(inode, view).to_vec());
+                files.insert(path.to_owned(), content(inode, view).to_vec());
             }
         }
         files
@@ -53,7 +53,7 @@ impl InspectableDisk {
         names
             .iter()
             .filter(|(_, name)| matches!(name, Name::File(_)))
-            .map(|(path, _)| path.clone())
+            .map(|(path, _)| path.to_owned())
             .collect()
     }
 
@@ -64,8 +64,17 @@ impl InspectableDisk {
             View::Durable => &state.durable,
             View::Visible => &state.names,
         };
-        let files = names.below(directory).filter(|(_, name)| matches!(name, Name::File(_)));
-        files.map(|(path, _)| path.clone()).collect()
+        files_below(names, directory).map(Path::to_owned).collect()
+    }
+
+    /// Whether [`InspectableDisk::paths_below`] would be these.
+    pub(crate) fn lists(&self, view: View, directory: &Path, paths: &[PathBuf]) -> bool {
+        let state = lock(&self.volume.state);
+        let names = match view {
+            View::Durable => &state.durable,
+            View::Visible => &state.names,
+        };
+        files_below(names, directory).map(Path::as_os_str).eq(paths.iter().map(|it| it.as_os_str()))
     }
 
     /// The content of one file.
@@ -85,7 +94,7 @@ impl InspectableDisk {
     pub fn delete_below(&self, directory: &Path) {
         let directory = normal(directory);
         let state = &mut *lock(&self.volume.state);
-        let is_below = |path: &PathBuf| path.starts_with(&directory) && *path != directory;
+        let is_below = |path: &Path| path.starts_with(&directory) && *path != directory;
         state.names.retain(|path, _| !is_below(path));
         state.durable.retain(|path, _| !is_below(path));
     }
@@ -107,6 +116,11 @@ impl InspectableDisk {
         state.names.insert(path.clone(), Name::File(id));
         state.durable.insert(path, Name::File(id));
     }
+}
+
+fn files_below<'a>(names: &'a Names, directory: &Path) -> impl Iterator<Item = &'a Path> {
+    let files = names.below(directory).filter(|(_, name)| matches!(name, Name::File(_)));
+    files.map(|(path, _)| path)
 }
 
 fn content(inode: &Inode, view: View) -> &[u8] {

@@ -1,63 +1,59 @@
 //! The names of files and directories, and how one change of them is applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) type InodeId = u64;
 
-/// Names by path, in the order of paths: a directory, what is below it, its next sibling.
+/// Names by normal path. A directory comes before all that is below it.
 ///
-/// A path is compared part by part, which takes it apart each time; a key is compared as bytes, with the
-/// separator below every other byte, which is the same order.
+/// Compared as bytes: a path is compared part by part, which takes it apart each time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(BTreeMap<Box<[u8]>, (PathBuf, Name)>);
-
-const SEPARATOR: u8 = 1;
-
-fn key(path: &Path) -> Box<[u8]> {
-    let bytes = path.as_os_str().as_encoded_bytes().iter();
-    bytes.map(|it| if *it == b'/' { SEPARATOR } else { *it }).collect()
-}
+pub(super) struct Names(BTreeMap<OsString, Name>);
 
 impl Names {
     pub(super) fn get(&self, path: &Path) -> Option<&Name> {
-        self.0.get(&key(path)).map(|(_, name)| name)
+        self.0.get(path.as_os_str())
     }
 
     pub(super) fn insert(&mut self, path: PathBuf, name: Name) {
-        self.0.insert(key(&path), (path, name));
+        self.0.insert(path.into_os_string(), name);
     }
 
     pub(super) fn remove(&mut self, path: &Path) {
-        self.0.remove(&key(path));
+        self.0.remove(path.as_os_str());
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Name)> {
-        self.0.values().map(|(path, name)| (path, name))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &Name)> {
+        self.0.iter().map(|(path, name)| (Path::new(path), name))
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.0.values().map(|(path, _)| path)
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(Path::new)
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Name> {
-        self.0.values().map(|(_, name)| name)
+        self.0.values()
     }
 
-    pub(super) fn retain(&mut self, mut stays: impl FnMut(&PathBuf, &Name) -> bool) {
-        self.0.retain(|_, (path, name)| stays(path, name));
+    pub(super) fn retain(&mut self, mut stays: impl FnMut(&Path, &Name) -> bool) {
+        self.0.retain(|path, name| stays(Path::new(path), name));
     }
 
     /// Everything below a directory, however deep.
-    pub(super) fn below(&self, directory: &Path) -> impl Iterator<Item = (&PathBuf, &Name)> {
-        let mut start = key(directory).into_vec();
-        if !matches!(start.as_slice(), [] | [SEPARATOR]) {
-            start.push(SEPARATOR);
+    pub(super) fn below(&self, directory: &Path) -> impl Iterator<Item = (&Path, &Name)> {
+        let mut start = directory.as_os_str().to_owned();
+        if !is_root(directory) {
+            start.push("/");
         }
-        let range = self.0.range::<[u8], _>((Bound::Excluded(start.as_slice()), Bound::Unbounded));
-        let below = range.take_while(move |(key, _)| key.starts_with(&start));
-        below.map(|(_, (path, name))| (path, name))
+        let range =
+            self.0.range::<OsStr, _>((Bound::Excluded(start.as_os_str()), Bound::Unbounded));
+        let is_below =
+            move |path: &OsStr| path.as_encoded_bytes().starts_with(start.as_encoded_bytes());
+        let below = range.take_while(move |(path, _)| is_below(path));
+        below.map(|(path, name)| (Path::new(path), name))
     }
 }
 
@@ -106,7 +102,7 @@ impl Change {
 
     pub(super) fn is_in(&self, directory: &Path) -> bool {
         let paths = [self.vacates.as_ref(), self.binds.as_ref().map(|(path, _)| path)];
-        paths.into_iter().flatten().any(|path| parent(path) == directory)
+        paths.into_iter().flatten().any(|path| parent(path).as_os_str() == directory.as_os_str())
     }
 }
 
@@ -127,7 +123,7 @@ pub(super) fn drop_orphans(names: &mut Names) {
         let directory = parent(path);
         let stays = is_root(directory) || directories.contains(directory);
         if stays && *name == Name::Directory {
-            directories.insert(path.clone());
+            directories.insert(path.to_path_buf());
         }
         stays
     });
@@ -136,8 +132,10 @@ pub(super) fn drop_orphans(names: &mut Names) {
 pub(super) fn children<'a>(
     names: &'a Names,
     directory: &'a Path,
-) -> impl Iterator<Item = (&'a PathBuf, &'a Name)> {
-    names.below(directory).filter(move |(path, _)| parent(path) == directory)
+) -> impl Iterator<Item = (&'a Path, &'a Name)> {
+    names
+        .below(directory)
+        .filter(move |(path, _)| parent(path).as_os_str() == directory.as_os_str())
 }
 
 pub(super) fn contains(path: &Path, part: &str) -> bool {
@@ -148,12 +146,20 @@ pub(super) fn is_root(path: &Path) -> bool {
     path.as_os_str().is_empty() || path == Path::new("/")
 }
 
+/// The directory of a normal path.
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
+    match path.to_str().and_then(|it| it.rsplit_once('/')) {
+        Some((directory, _)) if !directory.is_empty() => Path::new(directory),
+        _ => path.parent().unwrap_or(Path::new("")),
+    }
 }
 
 /// `path` without `.`, `..` and repeated separators.
 pub(super) fn normal(path: &Path) -> PathBuf {
+    let mut parts = path.as_os_str().as_encoded_bytes().split(|it| *it == b'/').enumerate();
+    if !parts.any(|(index, it)| matches!(it, b"." | b"..") || (it.is_empty() && index > 0)) {
+        return path.to_owned();
+    }
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {

@@ -223,8 +223,9 @@ impl Disk for NodeDisk {
         let listed = self.perform(Operation::List, &path, 0, |state, failure| {
             failure?;
             state.check_directory(&path)?;
-            let mut listed: BTreeMap<PathBuf, Name> =
-                children(&state.names, &path).map(|(path, name)| (path.clone(), *name)).collect();
+            let mut listed: BTreeMap<PathBuf, Name> = children(&state.names, &path)
+                .map(|(path, name)| (path.to_owned(), *name))
+                .collect();
             let range = state.listing_lag();
             let seen_until = now().saturating_sub(nanos(state.stream.duration(&range)));
             let missed = state.recent.iter().rev().take_while(|it| it.at > seen_until);
