@@ -38,7 +38,7 @@ use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
 use self::disk::{Misuse, Misused};
-use self::network::{Mishap, Unanswered, Unreliable};
+use self::network::{Mishap, Unreliable, Word, Words};
 use self::store::{Misread, Misreading};
 
 /// One planted bug.
@@ -109,7 +109,14 @@ const HERE: &[Plant] = &[
         about: "a channel is taken for open when its first frame is sent, before its receiver answers",
         bug: "our own: a first frame was lost, the receiver knew of no channel, and nobody else looked",
         violates: "recovers",
-        place: Place::Network(|inner| Arc::new(Unanswered { inner })),
+        place: Place::Network(|inner| Arc::new(Words { inner, what: Word::GivenForGranted })),
+    },
+    Plant {
+        name: "credit-counts-eightfold",
+        about: "a sender takes each credit for eight",
+        bug: "none known: that a sender waits for room, turned off",
+        violates: "bounded-memory",
+        place: Place::Network(|inner| Arc::new(Words { inner, what: Word::CountsEightfold })),
     },
     Plant {
         name: "short-read-is-taken-for-whole",

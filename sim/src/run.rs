@@ -21,6 +21,7 @@ use seawall_protocol::config::{CheckpointConfig, CheckpointMode};
 use seawall_protocol::coordinator::Outcome as JobOutcome;
 use seawall_protocol::record::JobResult;
 use seawall_protocol::{CheckpointId, WorkerId};
+use seawall_runtime::channel::CHANNEL_CAPACITY;
 use seawall_runtime::coordinator::{self, CoordinatorConfig};
 use seawall_runtime::metrics::Metrics;
 use seawall_runtime::storage::Storage;
@@ -172,6 +173,7 @@ fn on_this_thread(
         heal_at: options.heal_at,
         recorder: recorder.clone(),
         plant,
+        metrics: Arc::default(),
     };
     let records_messages = options.records_messages;
     let config = WorldConfig { records_messages, ..WorldConfig::default() };
@@ -280,6 +282,8 @@ struct Stage {
     heal_at: Option<Duration>,
     recorder: Recorder,
     plant: Option<Plant>,
+    /// Of all workers.
+    metrics: Arc<Metrics>,
 }
 
 /// What a world leaves behind.
@@ -310,6 +314,7 @@ impl Stage {
             plant: self.plant,
             ended: Arc::clone(&ended),
             run: Arc::new(Mutex::new(Run { root: STORAGE, restore: None })),
+            metrics: Arc::clone(&self.metrics),
         };
         injector.start();
         for node in nodes.clone() {
@@ -497,6 +502,8 @@ impl Stage {
             taken_back,
             checkpoints,
             leftover_files,
+            longest_queue: self.metrics.longest_queue(),
+            queue_capacity: CHANNEL_CAPACITY,
             limits: self.limits(),
             healed_at,
             ending,
@@ -537,6 +544,8 @@ struct Process {
     plant: Option<Plant>,
     ended: Ended,
     run: Arc<Mutex<Run>>,
+    /// Of all workers.
+    metrics: Arc<Metrics>,
 }
 
 impl Process {
@@ -600,7 +609,7 @@ impl Process {
             is_incremental: self.scenario.checkpoint.is_incremental,
             without_channel_state: None,
             heartbeat: self.scenario.heartbeat.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: Arc::clone(&self.metrics),
         };
         worker::run(env, config).await
     }

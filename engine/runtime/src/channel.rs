@@ -31,6 +31,7 @@ use seawall_stream::StreamError;
 use seawall_stream::batch::Batch;
 
 use crate::in_flight::{ByChannel, Capture, Found};
+use crate::metrics::Metrics;
 use crate::timers::Fired;
 
 /// Elements a channel holds before its sender waits; full batches are 1,024 records.
@@ -121,6 +122,7 @@ pub struct Inbox {
 }
 
 struct State {
+    metrics: Arc<Metrics>,
     orders: VecDeque<SubtaskOrder>,
     notices: VecDeque<(ChannelId, Notice)>,
     channels: Vec<Channel>,
@@ -134,6 +136,8 @@ struct State {
 
 struct Channel {
     queue: VecDeque<Element>,
+    /// Batches in it that its sender has sent; restored ones are none of them.
+    batches: usize,
     /// Batches it holds before a sender without credit waits.
     capacity: usize,
     sender: Option<Waker>,
@@ -149,6 +153,7 @@ impl Channel {
     fn new() -> Self {
         Self {
             queue: VecDeque::new(),
+            batches: 0,
             capacity: if buggify!(TinyChannel) { 1 } else { CHANNEL_CAPACITY },
             sender: None,
             freed: 0,
@@ -165,8 +170,9 @@ impl Channel {
 pub struct ReceiverGone;
 
 /// A gate with this many channels.
-pub fn gate(channels: usize) -> (Inbox, Gate) {
+pub fn gate(channels: usize, metrics: &Arc<Metrics>) -> (Inbox, Gate) {
     let state = State {
+        metrics: Arc::clone(metrics),
         orders: VecDeque::new(),
         notices: VecDeque::new(),
         channels: (0..channels).map(|_| Channel::new()).collect(),
@@ -320,11 +326,17 @@ impl ChannelSender {
                 sometimes!(SendToAGoneReceiver);
                 return Err(ReceiverGone);
             }
-            let channel = &mut state.channels[self.channel];
+            let State { channels, metrics, .. } = &mut *state;
+            let channel = &mut channels[self.channel];
             let has_room = has_credit || channel.queue.len() < channel.capacity;
             let notice = match &element {
                 Element::Batch(_) if !has_room => return Ok(Some(element)),
-                Element::Batch(_) | Element::CancelMarker(_) | Element::End => None,
+                Element::Batch(_) => {
+                    channel.batches += 1;
+                    metrics.saw_queue(channel.batches);
+                    None
+                }
+                Element::CancelMarker(_) | Element::End => None,
                 Element::Barrier(barrier) => {
                     let may_overtake = barrier.overtakes() != Alignment::Aligned;
                     may_overtake.then_some(Notice::Barrier(*barrier))
@@ -425,8 +437,9 @@ impl Gate {
                 if self.restored[index] > 0 {
                     self.restored[index] -= 1;
                     self.restored_count -= 1;
-                } else if channel.is_remote && matches!(element, Element::Batch(_)) {
-                    channel.freed += 1;
+                } else if let Element::Batch(_) = element {
+                    channel.batches -= 1;
+                    channel.freed += usize::from(channel.is_remote);
                 }
                 let is_worth_telling = !channel.is_remote || channel.freed >= CREDITS_TOLD;
                 let waker = if is_worth_telling { channel.sender.take() } else { None };

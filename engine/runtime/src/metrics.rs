@@ -1,11 +1,12 @@
 //! Counters that programs show; no decision depends on them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What one process has done so far.
 #[derive(Debug, Default)]
 pub struct Metrics {
     records_in: AtomicU64,
+    longest_queue: AtomicUsize,
 }
 
 impl Metrics {
@@ -17,5 +18,16 @@ impl Metrics {
     /// Records that sources emitted.
     pub fn records_in(&self) -> u64 {
         self.records_in.load(Ordering::Relaxed)
+    }
+
+    /// An input channel holds so many batches that its subtask has not taken.
+    pub fn saw_queue(&self, batches: usize) {
+        self.longest_queue.fetch_max(batches, Ordering::Relaxed);
+    }
+
+    /// The most batches that an input channel held at once. Restored ones are not counted: there are as many
+    /// as the checkpoint holds.
+    pub fn longest_queue(&self) -> usize {
+        self.longest_queue.load(Ordering::Relaxed)
     }
 }

@@ -297,7 +297,8 @@ impl Shell {
         let mut gates = Vec::new();
         for &subtask in &deployment.subtasks {
             let attempt = AttemptId { subtask, attempt: deployment.attempt };
-            let (inbox, gate) = gate(self.config.job.channels_into(subtask).len());
+            let (inbox, gate) =
+                gate(self.config.job.channels_into(subtask).len(), &self.config.metrics);
             self.registry.lock().insert(attempt, inbox.clone());
             gates.push((attempt, inbox, gate));
         }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use seawall_protocol::config::Alignment;
@@ -12,6 +13,7 @@ use seawall_runtime::channel::{
     gate,
 };
 use seawall_runtime::in_flight::Found;
+use seawall_runtime::metrics::Metrics;
 use seawall_stream::batch::Batch;
 
 const FIRST: ChannelId = ChannelId(0);
@@ -26,7 +28,7 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 fn two_channels() -> (Inbox, Gate, ChannelSender, ChannelSender) {
-    let (inbox, gate) = gate(2);
+    let (inbox, gate) = gate(2, &Arc::default());
     let first = inbox.attach(FIRST).expect("it has no sender");
     let second = inbox.attach(SECOND).expect("it has no sender");
     (inbox, gate, first, second)
@@ -172,7 +174,7 @@ fn a_barrier_that_overtakes_is_heard_of_before_the_records_that_are_captured_bef
 // Rules: E6
 #[test]
 fn restored_records_come_first_and_are_captured_again() {
-    let (inbox, mut gate) = gate(1);
+    let (inbox, mut gate) = gate(1, &Arc::default());
     gate.restore(FIRST, vec![Batch::new(vec![1_u64]), Batch::new(vec![2_u64])]);
     let mut sender = inbox.attach(FIRST).expect("it has no sender");
     send(&mut sender, 3);
@@ -212,4 +214,23 @@ fn a_stop_is_remembered_for_whoever_asks_later() {
     assert_eq!(now(inbox.stopped()), None);
     inbox.stop();
     assert_eq!(now(inbox.stopped()), Some(()));
+}
+
+#[test]
+fn the_longest_queue_is_that_of_one_channel_at_one_time_and_without_what_was_restored() {
+    let metrics = Arc::new(Metrics::default());
+    let (inbox, mut gate) = gate(2, &metrics);
+    gate.restore(FIRST, vec![Batch::new(vec![1_u64]), Batch::new(vec![2_u64])]);
+    let mut first = inbox.attach(FIRST).expect("it has no sender");
+    let mut second = inbox.attach(SECOND).expect("it has no sender");
+    for value in 3..=5 {
+        send(&mut first, value);
+        send(&mut second, value);
+    }
+    assert_eq!(metrics.longest_queue(), 3);
+    for _ in 0..8 {
+        gate.try_next().expect("eight batches are queued");
+    }
+    send(&mut first, 6);
+    assert_eq!(metrics.longest_queue(), 3);
 }

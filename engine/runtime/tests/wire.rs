@@ -52,7 +52,7 @@ async fn connected() -> (Env, Outgoing, Connection, mpsc::Receiver<String>) {
 
 /// A gate whose one channel is fed from the connection.
 fn fed(env: &Env, connection: Connection) -> (Inbox, Gate) {
-    let (inbox, gate) = gate(1);
+    let (inbox, gate) = gate(1, &Arc::default());
     let into = inbox.attach_remote(CHANNEL).unwrap();
     let Connection { sender, receiver } = connection;
     let clock = Arc::clone(&env.clock);

@@ -32,6 +32,10 @@ pub struct History {
     pub checkpoints: Vec<CheckpointContents>,
     /// Files that belong to nothing, by path, after the run came to rest.
     pub leftover_files: Vec<String>,
+    /// The most batches that an input channel held at once, and how many one has room for.
+    pub longest_queue: usize,
+    /// See `longest_queue`.
+    pub queue_capacity: usize,
     /// How checkpoints were to be taken; `None` where somebody else asked for some, too.
     pub limits: Option<Limits>,
     /// When the last fault healed; liveness is demanded from here. Zero for a run without faults.

@@ -21,10 +21,10 @@ pub use history::{
     CheckpointContents, CommittedFile, Ending, History, Limits, Recorded, TakenBack, VisibleEarly,
 };
 pub use properties::{
-    all_acked, barriers_in_order, commit_after_completion, commit_once, durable_before_ack,
-    exactly_once_output, exactly_once_state, finish_after_checkpoint, ids_increase, no_loss,
-    no_orphans, one_leader, one_owner, records_in_order, recovers, restorable, restored_is_newest,
-    savepoint_stands, visible_stays, within_limits,
+    all_acked, barriers_in_order, bounded_memory, commit_after_completion, commit_once,
+    durable_before_ack, exactly_once_output, exactly_once_state, finish_after_checkpoint,
+    ids_increase, no_loss, no_orphans, one_leader, one_owner, records_in_order, recovers,
+    restorable, restored_is_newest, savepoint_stands, visible_stays, within_limits,
 };
 pub use violation::Violation;
 
@@ -61,6 +61,7 @@ pub const ALL: &[Property] = &[
     barriers_in_order::PROPERTY,
     ids_increase::PROPERTY,
     within_limits::PROPERTY,
+    bounded_memory::PROPERTY,
     no_orphans::PROPERTY,
     recovers::PROPERTY,
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use seawall_env::{Connection, FrameReceiver, FrameSender, Listener, Network};
-use seawall_runtime::wire::encode_message;
+use seawall_runtime::wire::{decode_message, encode_message};
 
 /// A network to which something happens on each connection between workers, and goes on.
 pub(super) struct Unreliable {
@@ -63,34 +63,53 @@ impl FrameSender for UnreliableSender {
     }
 }
 
-/// A network in which a channel answers as soon as its connection is there.
-pub(super) struct Unanswered {
+/// A network on which the words of receivers to their senders are misheard.
+pub(super) struct Words {
     pub(super) inner: Arc<dyn Network>,
+    pub(super) what: Word,
 }
 
-struct Answered {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The first one, which opens the channel, is heard before it is said.
+    GivenForGranted,
+    /// Each batch of room is eight.
+    CountsEightfold,
+}
+
+struct Misheard {
     inner: Box<dyn FrameReceiver>,
-    has_answered: bool,
+    what: Word,
+    has_heard: bool,
 }
 
 #[async_trait]
-impl Network for Unanswered {
+impl Network for Words {
     async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
         self.inner.listen(address).await
     }
     async fn connect(&self, address: &str) -> io::Result<Connection> {
         let Connection { sender, receiver } = self.inner.connect(address).await?;
-        let has_answered = !address.starts_with("worker-");
-        Ok(Connection { sender, receiver: Box::new(Answered { inner: receiver, has_answered }) })
+        if !address.starts_with("worker-") {
+            return Ok(Connection { sender, receiver });
+        }
+        let receiver = Box::new(Misheard { inner: receiver, what: self.what, has_heard: false });
+        Ok(Connection { sender, receiver })
     }
 }
 
 #[async_trait]
-impl FrameReceiver for Answered {
+impl FrameReceiver for Misheard {
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
-        if !std::mem::replace(&mut self.has_answered, true) {
-            return Ok(Some(encode_message(&0_u32)));
+        let is_first = !std::mem::replace(&mut self.has_heard, true);
+        if self.what == Word::GivenForGranted {
+            return if is_first { Ok(Some(word(0))) } else { self.inner.receive().await };
         }
-        self.inner.receive().await
+        let frame = self.inner.receive().await?;
+        Ok(frame.map(|it| decode_message(&it).map_or(it, |freed: u32| word(8 * freed))))
     }
+}
+
+fn word(freed: u32) -> Vec<u8> {
+    encode_message(&freed)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! what a user sees     exactly_once_output · no_loss · exactly_once_state · records_in_order · restorable · recovers ·
-//!                      no_orphans · savepoint_stands · visible_stays
+//!                      no_orphans · savepoint_stands · visible_stays · bounded_memory
 //! transactions         commit_after_completion · commit_once · finish_after_checkpoint · one_owner
 //! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader · within_limits
 //! ```
@@ -13,6 +13,7 @@ use crate::history::History;
 
 pub mod all_acked;
 pub mod barriers_in_order;
+pub mod bounded_memory;
 pub mod commit_after_completion;
 pub mod commit_once;
 pub mod durable_before_ack;
