@@ -32,7 +32,7 @@ use seawall_spec::{CommittedFile, Ending, History, Limits, Recorded, Violation};
 
 use crate::coverage::Coverage;
 use crate::evidence::{self, Evidence};
-use crate::fault::{self, Fault, Verb};
+use crate::fault::{self, Fault, Nodes, Verb};
 use crate::inject::Injector;
 use crate::liveness;
 use crate::plants::Plant;
@@ -428,12 +428,18 @@ impl Stage {
         slowest.map_or(Duration::ZERO, |it| Duration::from_secs(workload.records / it + 1))
     }
 
-    /// How checkpoints are to be taken, if nobody else asks for any.
+    /// How checkpoints are to be taken, if nobody else asks for any. A pause is kept by the coordinator's clock,
+    /// and tells nothing where that one is not the world's.
     fn limits(&self) -> Option<Limits> {
         let CheckpointConfig { max_concurrent, min_pause, tolerable_failures, .. } =
             self.scenario.checkpoint;
         let asks = |fault: &Fault| matches!(fault.verb, Verb::Ask(_));
         let is_alone = !self.scenario.faults.iter().any(asks);
+        let coordinator = Nodes::One(Node::Coordinator);
+        let is_its_clock =
+            |it: &Fault| matches!(&it.verb, Verb::Clock(clock) if clock.node == coordinator);
+        let is_kept = !self.schedule.iter().any(is_its_clock);
+        let min_pause = if is_kept { min_pause } else { Duration::ZERO };
         is_alone.then_some(Limits { max_concurrent, min_pause, tolerable_failures })
     }
 
