@@ -38,7 +38,7 @@ use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
 use self::disk::{Misuse, Misused};
-use self::network::{Mishap, Unreliable, Word, Words};
+use self::network::ToWorkers;
 use self::store::{Misread, Misreading};
 
 /// One planted bug.
@@ -95,28 +95,32 @@ const HERE: &[Plant] = &[
         about: "of each connection between workers the twentieth frame never arrives",
         bug: "Hazelcast Jet #2532: a transparent reconnect did not send again what was lost",
         violates: "exactly-once-state",
-        place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Lost })),
+        place: Place::Network(|inner| Arc::new(ToWorkers { inner, alter: network::frame_lost })),
     },
     Plant {
         name: "frame-comes-late",
         about: "of each connection between workers the twentieth frame arrives behind the next one",
         bug: "none known: that a channel keeps its order, turned off",
         violates: "records-in-order",
-        place: Place::Network(|inner| Arc::new(Unreliable { inner, what: Mishap::Late })),
+        place: Place::Network(|inner| Arc::new(ToWorkers { inner, alter: network::frame_late })),
     },
     Plant {
         name: "channel-opens-unanswered",
         about: "a channel is taken for open when its first frame is sent, before its receiver answers",
         bug: "our own: a first frame was lost, the receiver knew of no channel, and nobody else looked",
         violates: "recovers",
-        place: Place::Network(|inner| Arc::new(Words { inner, what: Word::GivenForGranted })),
+        place: Place::Network(|inner| {
+            Arc::new(ToWorkers { inner, alter: network::opening_taken_for_granted })
+        }),
     },
     Plant {
         name: "credit-counts-eightfold",
         about: "a sender takes each credit for eight",
         bug: "none known: that a sender waits for room, turned off",
         violates: "bounded-memory",
-        place: Place::Network(|inner| Arc::new(Words { inner, what: Word::CountsEightfold })),
+        place: Place::Network(|inner| {
+            Arc::new(ToWorkers { inner, alter: network::credit_eightfold })
+        }),
     },
     Plant {
         name: "short-read-is-taken-for-whole",

@@ -7,24 +7,64 @@ use async_trait::async_trait;
 use seawall_env::{Connection, FrameReceiver, FrameSender, Listener, Network};
 use seawall_runtime::wire::{decode_message, encode_message};
 
-/// A network to which something happens on each connection between workers, and goes on.
-pub(super) struct Unreliable {
+/// A network that alters each connection which is made to a worker.
+pub(super) struct ToWorkers {
     pub(super) inner: Arc<dyn Network>,
-    pub(super) what: Mishap,
+    pub(super) alter: fn(Connection) -> Connection,
+}
+
+#[async_trait]
+impl Network for ToWorkers {
+    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
+        self.inner.listen(address).await
+    }
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        let connection = self.inner.connect(address).await?;
+        let is_to_worker = address.starts_with("worker-");
+        Ok(if is_to_worker { (self.alter)(connection) } else { connection })
+    }
+}
+
+/// A frame never arrives.
+pub(super) fn frame_lost(connection: Connection) -> Connection {
+    with_mishap(connection, Mishap::Lost)
+}
+
+/// A frame arrives behind the one that was sent after it.
+pub(super) fn frame_late(connection: Connection) -> Connection {
+    with_mishap(connection, Mishap::Late)
+}
+
+/// The receiver's first word, which opens the channel, is heard before it is said.
+pub(super) fn opening_taken_for_granted(connection: Connection) -> Connection {
+    with_words(connection, Word::OpeningTakenForGranted)
+}
+
+/// Each batch of room that the receiver tells of is heard as eight.
+pub(super) fn credit_eightfold(connection: Connection) -> Connection {
+    with_words(connection, Word::CreditEightfold)
+}
+
+fn with_mishap(connection: Connection, what: Mishap) -> Connection {
+    let sender = Unlucky { inner: connection.sender, what, sent: 0, late: None };
+    Connection { sender: Box::new(sender), ..connection }
+}
+
+fn with_words(connection: Connection, what: Word) -> Connection {
+    let receiver = Misheard { inner: connection.receiver, what, has_heard: false };
+    Connection { receiver: Box::new(receiver), ..connection }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mishap {
-    /// A frame never arrives.
+enum Mishap {
     Lost,
-    /// A frame arrives behind the one that was sent after it.
     Late,
 }
 
 /// The frame to which it happens: late enough for the connection to be in use.
 const UNLUCKY_FRAME: u32 = 20;
 
-struct UnreliableSender {
+struct Unlucky {
     inner: Box<dyn FrameSender>,
     what: Mishap,
     sent: u32,
@@ -32,23 +72,7 @@ struct UnreliableSender {
 }
 
 #[async_trait]
-impl Network for Unreliable {
-    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
-        self.inner.listen(address).await
-    }
-    async fn connect(&self, address: &str) -> io::Result<Connection> {
-        let Connection { sender, receiver } = self.inner.connect(address).await?;
-        if !address.starts_with("worker-") {
-            return Ok(Connection { sender, receiver });
-        }
-        let what = self.what;
-        let sender = Box::new(UnreliableSender { inner: sender, what, sent: 0, late: None });
-        Ok(Connection { sender, receiver })
-    }
-}
-
-#[async_trait]
-impl FrameSender for UnreliableSender {
+impl FrameSender for Unlucky {
     async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
         self.sent += 1;
         if self.sent == UNLUCKY_FRAME {
@@ -63,18 +87,10 @@ impl FrameSender for UnreliableSender {
     }
 }
 
-/// A network on which the words of receivers to their senders are misheard.
-pub(super) struct Words {
-    pub(super) inner: Arc<dyn Network>,
-    pub(super) what: Word,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
-    /// The first one, which opens the channel, is heard before it is said.
-    GivenForGranted,
-    /// Each batch of room is eight.
-    CountsEightfold,
+enum Word {
+    OpeningTakenForGranted,
+    CreditEightfold,
 }
 
 struct Misheard {
@@ -84,25 +100,10 @@ struct Misheard {
 }
 
 #[async_trait]
-impl Network for Words {
-    async fn listen(&self, address: &str) -> io::Result<Box<dyn Listener>> {
-        self.inner.listen(address).await
-    }
-    async fn connect(&self, address: &str) -> io::Result<Connection> {
-        let Connection { sender, receiver } = self.inner.connect(address).await?;
-        if !address.starts_with("worker-") {
-            return Ok(Connection { sender, receiver });
-        }
-        let receiver = Box::new(Misheard { inner: receiver, what: self.what, has_heard: false });
-        Ok(Connection { sender, receiver })
-    }
-}
-
-#[async_trait]
 impl FrameReceiver for Misheard {
     async fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         let is_first = !std::mem::replace(&mut self.has_heard, true);
-        if self.what == Word::GivenForGranted {
+        if self.what == Word::OpeningTakenForGranted {
             return if is_first { Ok(Some(word(0))) } else { self.inner.receive().await };
         }
         let frame = self.inner.receive().await?;
