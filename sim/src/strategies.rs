@@ -31,10 +31,12 @@
 //! ```
 //!
 //! Every fault heals within the storm, so the world stays legal and liveness may be demanded. They shrink
-//! towards fewer and earlier faults of short duration, and towards a small cluster.
+//! towards fewer and earlier faults of short duration, and towards a small cluster. A third are of any kind of
+//! the catalogue (`docs/faults.md`), as the swarm spells it: what that leaves open is drawn from the seed.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -42,8 +44,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use seawall_protocol::config::{Alignment, CheckpointConfig, StateBackend};
 
+use crate::fault::kinds::{KINDS, Kind};
 use crate::fault::{
-    Crash, DiskError, Each, FailDisk, Fault, Nodes, On, Partition, Pause, Reset, Side,
+    Crash, DiskError, Each, FailDisk, Fault, FaultText, Nodes, On, Partition, Pause, Reset, Side,
     SlowCheckpoint, SlowDisk, SlowNetwork, Trigger, Verb,
 };
 use crate::scenario::quantity::TimeRange;
@@ -146,6 +149,22 @@ fn trigger() -> impl Strategy<Value = Trigger> + Clone {
     ]
 }
 
+/// The verbs of the catalogue that strike any job, at any moment, and change nothing of what it must say.
+static CATALOGUE: LazyLock<Vec<Verb>> = LazyLock::new(|| {
+    let is_general = |it: &&Kind| {
+        let is_fault = it.is_survivable() && !it.is_setting() && it.verb() != "ask";
+        is_fault && it.trigger.is_none() && it.jobs.is_empty()
+    };
+    KINDS.iter().filter(is_general).map(spelled).collect()
+});
+
+fn spelled(kind: &Kind) -> Verb {
+    let text: FaultText =
+        toml::from_str(kind.spelling).expect("the catalogue is spelled as files are");
+    let (_, verb) = text.verbs().pop().expect("a kind has a verb");
+    verb
+}
+
 fn verb(cluster: Cluster) -> impl Strategy<Value = Verb> + Clone {
     let node = || node(cluster.workers);
     let two = || two_nodes(cluster.workers);
@@ -162,6 +181,7 @@ fn verb(cluster: Cluster) -> impl Strategy<Value = Verb> + Clone {
         1 => (node(), millis(100..=4_000)).prop_map(|(node, stall)| slow_checkpoint(node, stall)),
         1 => (node(), select(&[DiskError::Io, DiskError::Full][..]), 1..=3_u32)
             .prop_map(|(node, error, count)| fail_disk(node, error, count)),
+        6 => select(CATALOGUE.as_slice()),
     ]
 }
 
@@ -234,4 +254,29 @@ fn fail_disk(node: Node, error: DiskError, count: u32) -> Verb {
 
 fn side(node: Node) -> Side {
     Side(vec![Nodes::One(node)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_the_catalogue_is_legal_in_a_storm_on_every_cluster() {
+        let kinds = CATALOGUE.iter().map(Verb::name).collect::<std::collections::BTreeSet<_>>();
+        assert!(kinds.len() > 20, "{kinds:?}");
+        for (workers, slots_per_worker) in [(1, 1), (2, 1), (3, 2)] {
+            let settings = Settings {
+                cluster: Cluster { workers, slots_per_worker },
+                parallelism: 1,
+                checkpoint: CheckpointConfig::default(),
+                state: StateBackend::Heap,
+            };
+            for verb in CATALOGUE.iter() {
+                let at = TimeRange::exactly(Duration::from_secs(1));
+                let fault = Fault { trigger: Trigger::At(at), verb: verb.clone() };
+                let scenario = settings.scenario("any", 1, 10, std::slice::from_ref(&fault));
+                assert_eq!(scenario.faults, [fault]);
+            }
+        }
+    }
 }
