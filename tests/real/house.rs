@@ -154,3 +154,27 @@ fn code(directory: &str) -> Vec<(PathBuf, String)> {
     }
     lines
 }
+
+/// Documents, and what is said of them.
+const DOCUMENTS: &[&str] =
+    &["README.md", "sim/README.md", "examples/own-job/README.md", "tests/data/README.md"];
+
+#[test]
+fn every_page_that_a_document_names_is_there() {
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|it| it.unwrap().path());
+    let pages = pages.filter(|it| it.extension().is_some_and(|it| it == "md"));
+    let named_in = DOCUMENTS.iter().map(|it| root().join(it)).chain(pages);
+    let mut missing = Vec::new();
+    for document in named_in {
+        let text = fs::read_to_string(&document).unwrap();
+        let here = document.parent().unwrap();
+        // In running text a page is named from the root, in a link from the document.
+        let named = text.split(|it: char| !(it.is_ascii_alphanumeric() || "-_./".contains(it)));
+        let named = named.map(|it| it.trim_end_matches('.')).filter(|it| it.starts_with("docs/"));
+        let linked = text.split("](").skip(1).filter_map(|it| it.split([')', '#']).next());
+        let linked = linked.filter(|it| !it.is_empty() && !it.contains("://"));
+        let paths = named.map(|it| root().join(it)).chain(linked.map(|it| here.join(it)));
+        missing.extend(paths.filter(|it| !it.exists()).map(|it| (document.clone(), it)));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

@@ -6,6 +6,7 @@ mod faults;
 mod figures;
 mod provenance;
 mod replay;
+mod silence;
 mod traces;
 
 use std::path::PathBuf;
