@@ -44,9 +44,9 @@ fn a_sender_that_has_nothing_to_send_fails_when_its_receiver_is_silent() {
     let scenario = Scenario::parse("idle", IDLE).unwrap_or_else(|error| panic!("{error}"));
     let verdict = run::run(&scenario, 1);
     assert_eq!(verdict.result, Outcome::Holds);
-    let failed = verdict.trace.entries.iter().find_map(|entry| match &entry.what {
-        What::Event(Event::SubtaskFailed { cause, .. }) => Some((entry.at, cause.clone())),
-        _ => None,
+    let failed = verdict.trace.entries.iter().find_map(|entry| {
+        let What::Event(Event::SubtaskFailed { cause, .. }) = &entry.what else { return None };
+        Some((entry.at, cause.clone()))
     });
     let (at, cause) = failed.expect("a channel broke");
     assert_eq!(cause, "a channel broke: its receiver gave no sign of life");
