@@ -476,3 +476,22 @@ async fn a_worker_that_does_not_receive_is_disconnected_and_holds_up_nobody() {
     assert_eq!(cluster.output(), expected());
     assert!(cluster.names.count("worker-lost") >= 1, "the deaf worker was kept");
 }
+
+// Rules: O1
+#[tokio::test]
+async fn a_data_connection_that_does_not_say_what_it_feeds_is_dropped_in_time() {
+    let mut cluster = Cluster::new(None);
+    let timeout = Duration::from_millis(200);
+    let interval = timeout / 4;
+    cluster.heartbeat = HeartbeatConfig { interval, timeout, ..HeartbeatConfig::default() };
+    let worker = cluster.worker(1, 1);
+    let mut connection = loop {
+        match cluster.env.network.connect("worker-1").await {
+            Ok(connection) => break connection,
+            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_mins(1), connection.receiver.receive()).await;
+    assert_eq!(heard.expect("it is dropped").unwrap(), None);
+    worker.abort();
+}
