@@ -22,7 +22,10 @@ impl Metrics {
 
     /// An input channel holds so many batches that its subtask has not taken.
     pub fn saw_queue(&self, batches: usize) {
-        self.longest_queue.fetch_max(batches, Ordering::Relaxed);
+        // All subtasks of a process share it: what is no news is not written.
+        if batches > self.longest_queue.load(Ordering::Relaxed) {
+            self.longest_queue.fetch_max(batches, Ordering::Relaxed);
+        }
     }
 
     /// The most batches that an input channel held at once. Restored ones are not counted: there are as many
