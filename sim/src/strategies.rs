@@ -30,9 +30,10 @@
 //! no_storm_changes_what_my_job_says();
 //! ```
 //!
-//! Every fault heals within the storm, so the world stays legal and liveness may be demanded. They shrink
-//! towards fewer and earlier faults of short duration, and towards a small cluster. A third are of any kind of
-//! the catalogue (`docs/faults.md`), as the swarm spells it: what that leaves open is drawn from the seed.
+//! Every fault heals within the storm or at its end, so the world stays legal and liveness may be demanded.
+//! They shrink towards fewer and earlier faults of short duration, and towards a small cluster. A third are of
+//! any kind of the catalogue (`docs/faults.md`), as the swarm spells it: what that leaves open is drawn from the
+//! seed.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -130,7 +131,7 @@ pub fn storm() -> impl Strategy<Value = (Settings, Vec<Fault>)> + Clone {
     })
 }
 
-/// One fault on the nodes of a cluster, which heals within the storm.
+/// One fault on the nodes of a cluster, which heals within the storm or at its end.
 pub fn fault(cluster: Cluster) -> impl Strategy<Value = Fault> + Clone {
     (trigger(), verb(cluster)).prop_map(|(trigger, verb)| Fault { trigger, verb })
 }

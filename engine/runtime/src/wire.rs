@@ -329,8 +329,8 @@ async fn hear(
 }
 
 /// Moves elements from a data connection into a channel, and credits back, a word at once and at least one
-/// in each `interval`, until either side ends. Dropping `into` without `Closed` tells the receiving subtask that the
-/// channel broke.
+/// in each `interval`, until either side ends. Dropping `into` without `Closed` tells the receiving subtask
+/// that the channel broke.
 pub async fn feed(
     clock: Arc<dyn Clock>,
     interval: Duration,
