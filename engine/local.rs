@@ -77,7 +77,8 @@ impl LocalJob {
                 .unwrap_or_else(|| std::env::temp_dir().join("seawall")),
             restart: settings.restart.clone(),
             heartbeat: settings.heartbeat.clone(),
-            slots: settings.slots.unwrap_or(job.parallelism),
+            // One process has room for as many subtasks as there can be: the job may be rescaled.
+            slots: settings.slots.unwrap_or(job.key_groups),
             without_channel_state: settings.without_channel_state,
             metrics: Arc::default(),
             observer: Arc::new(tokio_env::Unobserved),

@@ -29,8 +29,19 @@ pub(crate) enum Command {
     Savepoint(SavepointArgs),
     /// Stop a running job with a savepoint; it ends when all it wrote is committed
     Stop(StopArgs),
+    /// Give a running job another parallelism; it goes on from a checkpoint, and loses nothing
+    Rescale(RescaleArgs),
     /// End a running job at once; what is not committed is given up
     Cancel(TalkArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RescaleArgs {
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+    /// Subtasks of every operator from now on, also when the job is started again
+    #[arg(long, value_name = "N")]
+    pub(crate) parallelism: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +51,7 @@ pub(crate) struct RunArgs {
     /// An option of the job; repeat it for more
     #[arg(short = 'o', long = "option", value_name = "KEY=VALUE")]
     pub(crate) options: Vec<String>,
-    /// Subtasks of every operator
+    /// Subtasks of every operator, until `seawall rescale` says another number
     #[arg(long, default_value_t = 2, value_name = "N")]
     pub(crate) parallelism: u32,
     #[command(flatten)]

@@ -77,7 +77,7 @@ pub(crate) enum CliError {
     OutputGone { path: PathBuf, state: PathBuf },
     #[error(
         "checkpoint {checkpoint} was taken with parallelism {taken}, and parallelism {asked} is asked for\n\
-         hint: run with --parallelism {taken}"
+         hint: run with --parallelism {taken}, then: seawall rescale <DIR> --parallelism {asked}"
     )]
     OtherParallelism { checkpoint: CheckpointId, taken: u32, asked: u32 },
     #[error(

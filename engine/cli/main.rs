@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Command::Checkpoint(args) => checkpoint::main(&args.command),
         Command::Savepoint(args) => savepoint::main(&args),
         Command::Stop(args) => control::stop(&args),
+        Command::Rescale(args) => control::rescale(&args),
         Command::Cancel(args) => control::cancel(&args),
     };
     result.unwrap_or_else(|error| report::error(&error))

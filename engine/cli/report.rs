@@ -533,10 +533,14 @@ pub(crate) fn replied(root: &Path, ask: &Ask, reply: &Reply, is_json: bool) -> E
             }
             ExitCode::SUCCESS
         }
+        Reply::Rescaled { parallelism } => {
+            say(format!("the job runs with parallelism {parallelism}"));
+            ExitCode::SUCCESS
+        }
         Reply::Aborted { checkpoint, why, .. } => {
             let what = match ask {
                 Ask::Savepoint { .. } | Ask::Stop { .. } => "savepoint",
-                Ask::Checkpoint | Ask::Cancel => "checkpoint",
+                Ask::Checkpoint | Ask::Cancel | Ask::Rescale { .. } => "checkpoint",
             };
             to_stderr(&format!("error: {what} {checkpoint} {why}"));
             to_stderr("hint: the job goes on; ask again when the cause is gone");

@@ -55,6 +55,8 @@ impl Checkpoint {
         let subtask = |index| SubtaskPlan::source(SubtaskId::new(0, index));
         let plan = JobPlan {
             subtasks: (0..2).map(subtask).collect(),
+            edges: Vec::new(),
+            parallelism_max: 128,
             checkpoint: CheckpointConfig {
                 tolerable_failures: 1,
                 max_concurrent: at_once,

@@ -6,6 +6,7 @@
 //!   shared-files Coordinator, Subtask no file goes that a checkpoint refers to, and none stays for nothing
 //!   commit       Subtask × 2          each record is visible exactly once, whatever crashes between two steps
 //!   unaligned    Subtask × 3          what a barrier overtakes is in the checkpoint and processed once, in order
+//!   rescale      Coordinator          another parallelism loses nothing and doubles nothing
 //!   stop         Coordinator, Subtask a savepoint that is handed out stands, and a stopped job is whole
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod commit;
 pub mod plants;
+pub mod rescale;
 pub mod shared_files;
 pub mod stop;
 pub mod unaligned;
@@ -67,6 +69,10 @@ pub fn models() -> &'static [ModelInfo] {
             about: "what a barrier overtakes is in the checkpoint, and processed once and in order",
         },
         ModelInfo {
+            name: "rescale",
+            about: "another parallelism loses nothing and doubles nothing, whoever crashes when",
+        },
+        ModelInfo {
             name: "stop",
             about: "a savepoint that is handed out stands, and a job that stopped with one is whole",
         },
@@ -108,6 +114,7 @@ fn run(name: &str, size: Size, tamper: Box<dyn Tamper>) -> Option<Report> {
         "unaligned" => {
             check::check(name, size, &unaligned::Unaligned::new(size, tamper), STATES_MAX)
         }
+        "rescale" => check::check(name, size, &rescale::Rescale::new(size, tamper), STATES_MAX),
         "stop" => check::check(name, size, &stop::Stop::new(size, tamper), STATES_MAX),
         other => unreachable!("{other} is listed and not run"),
     })

@@ -61,6 +61,8 @@ impl SharedFilesModel {
         let subtask = |index| SubtaskPlan::source(SubtaskId::new(0, index));
         let plan = JobPlan {
             subtasks: (0..2).map(subtask).collect(),
+            edges: Vec::new(),
+            parallelism_max: 128,
             checkpoint: CheckpointConfig {
                 tolerable_failures: 8,
                 max_concurrent: 2,

@@ -25,6 +25,9 @@ macro_rules! delegate_outputs {
             fn hears_checkpoints(&self) -> bool {
                 self.inner.hears_checkpoints()
             }
+            fn hears_end(&self) -> bool {
+                self.inner.hears_end()
+            }
         }
     )*};
 }

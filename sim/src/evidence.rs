@@ -11,20 +11,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_jobs::reference::State;
-use seawall_protocol::coordinator::SubtaskPlan;
+use seawall_protocol::config::StateBackend;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
 use seawall_protocol::message::CheckpointKind;
+use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::record::StoreRecord;
 use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, SubtaskId};
 use seawall_runtime::connectors::file_sink::REWOUND_DIRECTORY;
-use seawall_runtime::coordinator::subtask_plans;
+use seawall_runtime::coordinator::plans_then;
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::shared::Run;
 use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
+use seawall_spec::records_in_order;
 use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
+use seawall_stream::Job;
+use seawall_stream::chain::Place;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::provenance::Splits;
@@ -40,6 +44,8 @@ pub(crate) struct Evidence {
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
     /// stands for.
     last: BTreeMap<SubtaskId, Snapshot>,
+    /// Of subtasks of an earlier parallelism: what they had read that no later checkpoint holds.
+    gone: Vec<Snapshot>,
     early: BTreeMap<String, VisibleEarly>,
     /// Every file of the output at the last look, in each view.
     listed: [Vec<PathBuf>; 2],
@@ -53,6 +59,8 @@ pub(crate) struct Evidence {
     /// Savepoints that nobody has deleted.
     savepoints: BTreeMap<CheckpointId, PathBuf>,
     is_output_unjudged: bool,
+    /// What was in list state went to other subtasks, in turn, and is in no order any more (M5).
+    is_list_spread: bool,
 }
 
 impl Evidence {
@@ -64,6 +72,7 @@ impl Evidence {
             completed: None,
             checkpoints,
             last,
+            gone: Vec::new(),
             early,
             listed: Default::default(),
             seen: BTreeMap::new(),
@@ -72,6 +81,7 @@ impl Evidence {
             splits: BTreeMap::new(),
             savepoints: BTreeMap::new(),
             is_output_unjudged: false,
+            is_list_spread: false,
         }
     }
 
@@ -84,6 +94,9 @@ impl Evidence {
                 restorable: Err("the store record that names it is not durable".to_owned()),
                 ..empty(*checkpoint)
             });
+        }
+        if let Event::JobRescaled { .. } = event {
+            self.is_list_spread |= has_list_state(self.subject.job());
         }
         if let Event::SavepointCompleted { checkpoint } = event {
             self.savepoints.insert(*checkpoint, layout::savepoint(&self.root, *checkpoint));
@@ -116,6 +129,7 @@ impl Evidence {
         self.savepoints.retain(|id, _| Some(*id) <= start);
         self.root = root.to_path_buf();
         self.checkpoints.clear();
+        self.gone.clear();
         // A person may take output back, and each run is judged by itself.
         self.listed = Default::default();
         self.seen.clear();
@@ -154,6 +168,9 @@ impl Evidence {
         if self.is_output_unjudged {
             unjudged.extend(subject::OF_OUTPUT);
         }
+        if self.is_list_spread {
+            unjudged.insert(records_in_order::PROPERTY.name);
+        }
         unjudged
     }
 
@@ -178,7 +195,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
+            let seen = read(disk, &directory, self.subject.job());
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -195,7 +212,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
+            let seen = read(disk, &directory, self.subject.job());
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));
@@ -212,12 +229,14 @@ impl Evidence {
 
     /// The snapshots, each of a finished subtask being the last one before; that must hold its end (N3).
     fn completed_by_finished(&mut self, seen: Contents) -> Result<Vec<Snapshot>, String> {
-        let Contents { mut snapshots, finished } = seen;
+        let Contents { mut snapshots, finished, kind } = seen;
+        let mut gone = Vec::new();
         for snapshot in &mut snapshots {
             let has_data = !snapshot.splits.is_empty() || !snapshot.keyed.is_empty();
             match self.last.get(&snapshot.subtask) {
                 Some(last) if snapshot.is_ended && last.is_ended && !has_data => {
                     *snapshot = last.clone();
+                    gone.push(last.clone());
                 }
                 Some(_) | None => {
                     self.last.insert(snapshot.subtask, snapshot.clone());
@@ -226,9 +245,17 @@ impl Evidence {
         }
         for subtask in finished {
             let last = self.last.get(&subtask).filter(|it| it.is_ended);
-            snapshots.push(last.cloned().ok_or_else(|| {
+            let last = last.cloned().ok_or_else(|| {
                 format!("it holds {subtask} as finished, and none before it holds its end")
-            })?);
+            })?;
+            gone.push(last.clone());
+            snapshots.push(last);
+        }
+        snapshots.extend(self.gone.iter().cloned());
+        if let CheckpointKind::Rescale { .. } = kind {
+            // The next attempt's subtasks are others.
+            self.gone.append(&mut gone);
+            self.last.clear();
         }
         Ok(snapshots)
     }
@@ -245,12 +272,9 @@ impl Evidence {
             Err(cause) => contents.restorable = Err(cause),
             Ok((state, snapshots)) => {
                 for snapshot in &snapshots {
-                    for (index, split) in snapshot.splits.iter().enumerate() {
-                        let Some(position) = self.subject.position(split) else { continue };
-                        contents
-                            .positions
-                            .insert(format!("{} split {index}", snapshot.subtask), position);
-                    }
+                    let positions =
+                        snapshot.splits.iter().filter_map(|it| self.subject.position(it));
+                    contents.positions.extend(positions);
                 }
                 self.splits.insert(checkpoint, subject::splits(&snapshots));
                 let bytes = |state: State| {
@@ -332,6 +356,25 @@ fn empty(checkpoint: CheckpointId) -> CheckpointContents {
     }
 }
 
+/// Whether an operator of the job has list state. Nobody runs the chains that are asked.
+fn has_list_state(job: &Job) -> bool {
+    let place = Place {
+        parallelism: job.parallelism,
+        index: 0,
+        key_groups: job.key_groups,
+        state: StateBackend::Heap,
+    };
+    let mut has_list_state = false;
+    for operator in &job.operators {
+        let visited = (operator.build)(place).outputs().states(&mut |_, state| {
+            has_list_state |= state.redistribution() == Redistribution::List;
+            Ok(())
+        });
+        visited.expect("nothing is encoded");
+    }
+    has_list_state
+}
+
 /// What the coordinators left of their checkpoints' figures.
 pub(crate) fn remembered(disk: &InspectableDisk, root: &Path) -> Option<Remembered> {
     file(disk, Kind::History, &layout::history(root)).ok().map(|it| it.0)
@@ -348,15 +391,12 @@ pub(crate) fn record(disk: &InspectableDisk, root: &Path) -> Option<StoreRecord>
 struct Contents {
     snapshots: Vec<Snapshot>,
     finished: Vec<SubtaskId>,
+    kind: CheckpointKind,
 }
 
 /// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too. What
 /// is in shared files is added to the keyed state of the snapshot that refers to them.
-fn read(
-    disk: &InspectableDisk,
-    directory: &Path,
-    plan: &[SubtaskPlan],
-) -> Result<Contents, String> {
+fn read(disk: &InspectableDisk, directory: &Path, job: &Job) -> Result<Contents, String> {
     let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest_in(directory))?.0;
     let mut snapshots = Vec::new();
     for handle in &manifest.snapshots {
@@ -380,9 +420,9 @@ fn read(
     let held = snapshots.iter().map(|it| it.subtask).collect();
     let at_end = snapshots.iter().filter(|it| it.is_ended).map(|it| it.subtask).collect();
     let finished = manifest.finished.iter().copied().collect();
-    match find_gap(plan, &held, &at_end, &finished) {
+    match find_gap(&plans_then(job, &manifest.operators), &held, &at_end, &finished) {
         Some(gap) => Err(gap.to_string()),
-        None => Ok(Contents { snapshots, finished: manifest.finished }),
+        None => Ok(Contents { snapshots, finished: manifest.finished, kind: manifest.kind }),
     }
 }
 

@@ -123,6 +123,7 @@ impl State {
             | Event::RecordUncertain
             | Event::SavepointCompleted { .. }
             | Event::JobStopping { .. }
+            | Event::JobRescaled { .. }
             | Event::CheckpointSubsumed { .. }
             | Event::CheckpointDiscarded { .. }
             | Event::BacklogReported { .. }

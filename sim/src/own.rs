@@ -163,8 +163,8 @@ impl Subject for Own {
         &self.input.files
     }
 
-    fn position(&self, split: &[u8]) -> Option<u64> {
-        self.input.split(split).map(|it| it.position)
+    fn position(&self, split: &[u8]) -> Option<(String, u64)> {
+        self.input.split(split).map(|it| subject::position_in_file(&it))
     }
 
     fn output(&self) -> Option<Vec<Vec<u8>>> {

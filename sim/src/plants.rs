@@ -480,6 +480,9 @@ impl Outputs for Misrestored {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn hears_end(&self) -> bool {
+        self.inner.hears_end()
+    }
 }
 
 #[async_trait]

@@ -195,6 +195,9 @@ impl Recorder {
             *written += 1;
             is_last = *written == state.subtasks;
         }
+        if let Event::JobRescaled { parallelism, .. } = event {
+            state.subtasks = state.trace.chains.len() * parallelism as usize;
+        }
         let is_met = |it: &Stop| {
             it.event == event.name() && if it.is_last { is_last } else { it.node == node }
         };
@@ -259,6 +262,7 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::CheckpointCompleted { checkpoint }
         | Event::SavepointCompleted { checkpoint }
         | Event::JobStopping { checkpoint }
+        | Event::JobRescaled { checkpoint, .. }
         | Event::CheckpointAborted { checkpoint, .. }
         | Event::CheckpointDiscarded { checkpoint }
         | Event::CheckpointSubsumed { checkpoint } => (Some(*checkpoint), None),

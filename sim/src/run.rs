@@ -313,7 +313,7 @@ impl Stage {
             world: world.clone(),
             plant: self.plant,
             ended: Arc::clone(&ended),
-            run: Arc::new(Mutex::new(Run { root: STORAGE, restore: None })),
+            run: Arc::new(Mutex::new(Run { root: STORAGE, restore: None, parallelism: None })),
             metrics: Arc::clone(&self.metrics),
         };
         injector.start();
@@ -358,7 +358,8 @@ impl Stage {
                 allows_lost_state: false,
                 is_rewind: then.is_rewinding,
             };
-            *lock(&process.run) = Run { root: STORAGE_THEN, restore: Some(restore) };
+            let (root, parallelism) = (STORAGE_THEN, then.parallelism);
+            *lock(&process.run) = Run { root, restore: Some(restore), parallelism };
             *lock(&ended) = None;
             injector.next_run();
             if then.is_original_deleted {
@@ -433,7 +434,7 @@ impl Stage {
     fn limits(&self) -> Option<Limits> {
         let CheckpointConfig { max_concurrent, min_pause, tolerable_failures, .. } =
             self.scenario.checkpoint;
-        let asks = |fault: &Fault| matches!(fault.verb, Verb::Ask(_));
+        let asks = |it: &Fault| matches!(it.verb, Verb::Ask(_) | Verb::Rescale(_));
         let is_alone = !self.scenario.faults.iter().any(asks);
         let coordinator = Nodes::One(Node::Coordinator);
         let is_its_clock =
@@ -538,6 +539,8 @@ fn delete_original(world: &World) {
 struct Run {
     root: &'static str,
     restore: Option<Restore>,
+    /// Another one than the scenario's job has.
+    parallelism: Option<u32>,
 }
 
 /// What runs on a node.
@@ -583,12 +586,13 @@ impl Process {
     }
 
     async fn coordinate(&self, env: Env) -> Result<JobOutcome, seawall_runtime::RuntimeError> {
-        let Run { root, restore } = lock(&self.run).clone();
+        let Run { root, restore, parallelism } = lock(&self.run).clone();
+        let job = self.job();
         let config = CoordinatorConfig {
             address: Node::Coordinator.to_string(),
             storage: self.storage(Node::Coordinator, &env, root),
             id: self.subject.id(),
-            job: self.job(),
+            job: parallelism.map_or_else(|| Arc::clone(&job), |it| Arc::new(job.at(it))),
             checkpoint: self.scenario.checkpoint.clone(),
             restart: self.scenario.restart.clone(),
             heartbeat: self.scenario.heartbeat.clone(),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use seawall_jobs::origin::Origin;
 use seawall_jobs::reference::{InputFile, State};
 use seawall_protocol::JobId;
+use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::storage::Snapshot;
 use seawall_spec::CommittedFile;
 use seawall_stream::Job;
@@ -35,8 +36,9 @@ pub trait Subject: Send + Sync {
     /// Its input files, decompressed; none when it generates its records.
     fn files(&self) -> &[InputFile];
 
-    /// How far an encoded split was read; `None` when it is of a source that the subject does not know.
-    fn position(&self, split: &[u8]) -> Option<u64>;
+    /// Which part of the input an encoded split is, and how far it was read; `None` when it is of a source that
+    /// the subject does not know.
+    fn position(&self, split: &[u8]) -> Option<(String, u64)>;
 
     /// The lines that a run without faults commits, with their directory in front of those that are not in
     /// the output directory itself; `None` when nobody knows.
@@ -96,7 +98,12 @@ pub(crate) fn groups(snapshot: &Snapshot) -> impl Iterator<Item = EncodedGroup> 
     })
 }
 
-/// The splits of a checkpoint, each at its position.
+/// Which part of the input a split of a file is, and how far it was read.
+pub(crate) fn position_in_file(split: &FileSplit) -> (String, u64) {
+    (format!("split of {} at {}", split.path, split.start), split.position)
+}
+
+/// The splits of all snapshots.
 pub(crate) fn splits(snapshots: &[Snapshot]) -> Vec<Vec<u8>> {
     snapshots.iter().flat_map(|it| it.splits.iter().cloned()).collect()
 }

@@ -245,6 +245,7 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::CheckpointCompleted { .. }
         | Event::SavepointCompleted { .. }
         | Event::JobStopping { .. }
+        | Event::JobRescaled { .. }
         | Event::CheckpointAborted { .. }
         | Event::RecordUncertain
         | Event::StaleInput { .. }
@@ -327,6 +328,9 @@ fn details(event: &Event, chains: &Chains) -> String {
         | Event::CheckpointDiscarded { checkpoint } => format!("checkpoint {checkpoint}"),
         Event::CheckpointAborted { checkpoint, reason } => {
             format!("checkpoint {checkpoint}: {}", words(reason))
+        }
+        Event::JobRescaled { checkpoint, parallelism } => {
+            format!("checkpoint {checkpoint}: parallelism {parallelism}")
         }
         Event::StaleInput { what } => what.clone(),
         Event::WorkerStarted { worker, session: _ } => worker.to_string(),

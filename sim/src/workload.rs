@@ -136,11 +136,12 @@ impl Subject for Prepared {
         &self.files
     }
 
-    fn position(&self, split: &[u8]) -> Option<u64> {
+    fn position(&self, split: &[u8]) -> Option<(String, u64)> {
         if let Ok((split, [])) = postcard::take_from_bytes::<FileSplit>(split) {
-            return Some(split.position);
+            return Some(subject::position_in_file(&split));
         }
-        postcard::from_bytes::<GeneratorSplit>(split).ok().map(|it| it.next)
+        let GeneratorSplit { next, step, .. } = postcard::from_bytes(split).ok()?;
+        Some((format!("split {} of {step}", next % step), next))
     }
 
     fn output(&self) -> Option<Vec<Vec<u8>>> {

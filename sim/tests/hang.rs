@@ -30,7 +30,7 @@ impl Subject for Hanging {
     fn files(&self) -> &[InputFile] {
         self.inner.files()
     }
-    fn position(&self, split: &[u8]) -> Option<u64> {
+    fn position(&self, split: &[u8]) -> Option<(String, u64)> {
         self.inner.position(split)
     }
     fn output(&self) -> Option<Vec<Vec<u8>>> {

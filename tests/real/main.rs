@@ -14,6 +14,7 @@ mod continuing; // the same command again: after the end, after a signal, while 
 mod full_disk; // no room left, then room again
 mod house; // who may import whom, and what the program contains
 mod readers; // whoever reads the output directory sees committed output only
+mod rescale; // another parallelism, while the job runs and from a savepoint
 mod results; // output equals an independent count
 mod rules_coverage; // docs/rules-coverage.md, generated
 #[cfg(feature = "s3")]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use seawall::runtime::control::{Ask, Reply};
 
 use super::{LINE_MAX, address};
-use crate::args::{StopArgs, TalkArgs};
+use crate::args::{RescaleArgs, StopArgs, TalkArgs};
 use crate::checkpoint::data_directory;
 use crate::error::CliError;
 use crate::report;
@@ -31,6 +31,15 @@ pub(crate) fn stop(args: &StopArgs) -> Result<ExitCode, CliError> {
     let target = args.savepoint_dir.as_deref().map(savepoint::place);
     let ask_to_stop = Ask::Stop { drain: args.drain, target };
     ask(&args.talk.directory, &ask_to_stop, args.talk.json)
+}
+
+/// `seawall rescale`.
+///
+/// # Errors
+/// When no job runs there, or it cannot be understood.
+pub(crate) fn rescale(args: &RescaleArgs) -> Result<ExitCode, CliError> {
+    let ask_to_rescale = Ask::Rescale { parallelism: args.parallelism };
+    ask(&args.talk.directory, &ask_to_rescale, args.talk.json)
 }
 
 /// `seawall cancel`.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! seawall run ── server: control.sock ──> Control of the coordinator
-//! seawall savepoint|stop|cancel|checkpoint trigger ── client ──> control.sock
+//! seawall savepoint|stop|rescale|cancel|checkpoint trigger ── client ──> control.sock
 //! ```
 //!
 //! The socket belongs to whoever holds the lock on the directory, so one that a killed process left is
@@ -17,7 +17,7 @@ use crate::error::CliError;
 mod client; // asks
 mod server; // listens
 
-pub(crate) use client::{ask, cancel, stop, trigger};
+pub(crate) use client::{ask, cancel, rescale, stop, trigger};
 pub(crate) use server::listen;
 
 /// The longest line that is read.

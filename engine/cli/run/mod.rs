@@ -69,6 +69,12 @@ async fn run(settings: &Settings) -> Result<Summary, CliError> {
         let ended = ended(settings, result, true).await;
         return Ok(summarize(settings, ended, None, Duration::ZERO));
     }
+    if let Some(rescaled) = found.rescaled.filter(|it| *it != job.parallelism) {
+        let asked = job.parallelism;
+        report::warning(&format!(
+            "the job goes on with parallelism {rescaled}, as it was rescaled, and not with {asked}"
+        ));
+    }
     let savepoint = settings.restore.as_ref().map(|it| savepoint::hold(&it.savepoint));
     let savepoint = savepoint.transpose()?;
 

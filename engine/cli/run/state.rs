@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use seawall::protocol::message::CheckpointKind;
 use seawall::protocol::record::{JobResult, StoreRecord};
 use seawall::protocol::{CheckpointId, JobId};
 use seawall::runtime::storage::{Storage, manifest, record};
@@ -23,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) newest: Option<CheckpointId>,
     /// The job's result, when it has one.
     pub(crate) result: Option<JobResult>,
+    /// The parallelism that somebody asked for while the job ran.
+    pub(crate) rescaled: Option<u32>,
 }
 
 impl Found {
@@ -50,17 +53,19 @@ pub(crate) async fn find(
             return Err(CliError::io("use state directory", root, HINT)(error));
         }
     }
-    let StoreRecord { retained, result, .. } = record::read_or_fresh(storage, id).await?;
+    let StoreRecord { retained, result, parallelism: rescaled, .. } =
+        record::read_or_fresh(storage, id).await?;
     let newest = retained.last().copied();
     if let (Some(checkpoint), None) = (newest, result) {
         // Damage is an error, never a reason to fall back to an older checkpoint (P4).
         let manifest = manifest::read(storage, checkpoint).await?;
+        let parallelism = rescaled.unwrap_or(parallelism);
         let taken = manifest.operators.first().map_or(parallelism, |it| it.parallelism);
-        if taken != parallelism {
+        if taken != parallelism && manifest.kind != (CheckpointKind::Rescale { parallelism }) {
             return Err(CliError::OtherParallelism { checkpoint, taken, asked: parallelism });
         }
     }
-    Ok(Found { newest, result })
+    Ok(Found { newest, result, rescaled })
 }
 
 /// How the job that has its checkpoints there ended, if that can be read.

@@ -184,6 +184,9 @@ impl Outputs for Timed {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn hears_end(&self) -> bool {
+        self.inner.hears_end()
+    }
 }
 
 impl OperatorChain for Timed {

@@ -26,7 +26,7 @@ fn build(options: &Options, parallelism: u32) -> Job {
     let lines = FileSource::new(options.path("input"));
     let output = options.path("output");
     let (requests, malformed) = builder
-        .source("lines", Rated::new(lines, options.optional_number("rate"), parallelism))
+        .source("lines", Rated::new(lines, options.optional_number("rate")))
         .split("parse", "malformed", |line: String| Request::parse(&line).ok_or(line));
     requests
         .key_by(|request: &Request| request.client.clone())

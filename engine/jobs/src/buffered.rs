@@ -1,17 +1,25 @@
 //! `buffered`: records that wait in operator state until a checkpoint is completed; the job of callbacks.
 //!
-//! Each source subtask numbers its records and holds them back, in list state. A completed checkpoint, a
-//! full buffer or the end of the input lets them go. How many a subtask has numbered is in union state, of
-//! which a restored one picks its own. A lost item is a missing line, a lost count a wrong number.
+//! Each source subtask numbers the records of each split and holds them back, in list state. A completed
+//! checkpoint, a full buffer or the end of the input lets them go. How many of a split were numbered is in
+//! union state, so that whoever reads the split next goes on from there. A lost item is a missing line, a
+//! lost count a wrong number.
 
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use seawall_env::Env;
 use seawall_runtime::connectors::file_sink::FileSink;
+use seawall_runtime::connectors::generator::{GeneratorSource, GeneratorSplit};
+use seawall_runtime::connectors::rate::Rated;
 use seawall_runtime::connectors::slow::Slow;
-use seawall_stream::chain::Place;
 use seawall_stream::operator_state::{ListState, States, UnionState};
-use seawall_stream::{CheckpointId, Collect, Job, JobBuilder, Process};
+use seawall_stream::{
+    CheckpointId, Collect, ConnectorError, Job, JobBuilder, Process, Progress, Source, SourceReader,
+};
 
 use crate::JobSpec;
-use crate::keyed_count::{KEYS, RECORDS, SEED, generator, write_pair};
+use crate::keyed_count::{KEYS, RECORDS, SEED, numbers, write_pair};
 use crate::options::{OUTPUT, OptionKind, OptionSpec, Options, RATE, SINK_RATE};
 
 const CAPACITY: OptionSpec = OptionSpec {
@@ -35,21 +43,91 @@ fn build(options: &Options, parallelism: u32) -> Job {
     let builder = JobBuilder::new(SPEC.name, parallelism);
     let lines = FileSink::new(options.path("output"), write_pair);
     builder
-        .source("generate", generator(options, parallelism))
+        .source("generate", Rated::new(Lanes(numbers(options)), options.optional_number("rate")))
         .process("buffer", Buffer { capacity, ..Buffer::default() })
         .rebalance("spread")
-        .sink("lines", Slow::new(lines, options.optional_number("sink-rate"), parallelism));
+        .sink("lines", Slow::new(lines, options.optional_number("sink-rate")));
     builder.build()
+}
+
+/// A generated key, and the split it comes from: one of so many.
+type Laned = (u64, u64, u64);
+
+/// The generator, with the split of each record.
+#[derive(Clone)]
+struct Lanes(GeneratorSource);
+
+#[async_trait]
+impl Source for Lanes {
+    type Record = Laned;
+    type Split = GeneratorSplit;
+    type Reader = LanesReader;
+
+    async fn enumerate(
+        &self,
+        env: &Env,
+        parallelism: u32,
+    ) -> Result<Vec<GeneratorSplit>, ConnectorError> {
+        self.0.enumerate(env, parallelism).await
+    }
+
+    async fn open(
+        &self,
+        _env: &Env,
+        splits: Vec<GeneratorSplit>,
+    ) -> Result<LanesReader, ConnectorError> {
+        Ok(LanesReader { source: self.0, splits })
+    }
+}
+
+struct LanesReader {
+    source: GeneratorSource,
+    splits: Vec<GeneratorSplit>,
+}
+
+impl LanesReader {
+    fn progress(&self) -> Progress {
+        let is_at_end = self.splits.iter().all(|it| it.next >= it.end);
+        if is_at_end { Progress::Ended } else { Progress::Ready }
+    }
+}
+
+#[async_trait]
+impl SourceReader for LanesReader {
+    type Record = Laned;
+    type Split = GeneratorSplit;
+
+    async fn fill(&mut self) -> Result<Progress, ConnectorError> {
+        Ok(self.progress())
+    }
+
+    fn emit(
+        &mut self,
+        limit: usize,
+        out: &mut impl Collect<Laned>,
+    ) -> Result<Progress, ConnectorError> {
+        let mut left = limit;
+        for split in &mut self.splits {
+            while left > 0 && split.next < split.end {
+                out.push((split.next % split.step, split.step, self.source.record(split.next)));
+                split.next += split.step;
+                left -= 1;
+            }
+        }
+        Ok(self.progress())
+    }
+
+    fn splits(&self) -> Vec<GeneratorSplit> {
+        self.splits.clone()
+    }
 }
 
 /// Numbers records as the generator did, and holds them back.
 #[derive(Clone, Default)]
 struct Buffer {
     capacity: usize,
-    index: u64,
-    parallelism: u64,
     held: ListState<(u64, u64)>,
-    /// A subtask's index, and how many records it has numbered. Here the own one alone.
+    /// How many records of each split were numbered.
     numbered: UnionState<(u64, u64)>,
 }
 
@@ -60,32 +138,33 @@ impl Buffer {
 }
 
 impl Process for Buffer {
-    type In = u64;
+    type In = Laned;
     type Out = (u64, u64);
     const HEARS_CHECKPOINTS: bool = true;
-
-    fn on_open(&mut self, place: Place) {
-        self.index = place.index.into();
-        self.parallelism = place.parallelism.into();
-        *self.numbered = vec![(self.index, 0)];
-    }
 
     fn states(&mut self, states: &mut States<'_, '_>) {
         states.declare("held", &mut self.held);
         states.declare("numbered", &mut self.numbered);
     }
 
+    /// Of a split that several have read, the one that read it last has numbered most.
     fn on_restored(&mut self) {
-        let index = self.index;
-        self.numbered.retain(|(of, _)| *of == index);
-        if self.numbered.is_empty() {
-            self.numbered.push((index, 0));
+        let mut newest = BTreeMap::new();
+        for (lane, count) in self.numbered.drain(..) {
+            let most = newest.entry(lane).or_insert(count);
+            *most = count.max(*most);
         }
+        self.numbered.extend(newest);
     }
 
-    fn on_record(&mut self, key: u64, out: &mut impl Collect<(u64, u64)>) {
-        let numbered = &mut self.numbered[0].1;
-        let number = self.index + *numbered * self.parallelism;
+    fn on_record(&mut self, (lane, lanes, key): Laned, out: &mut impl Collect<(u64, u64)>) {
+        let known = self.numbered.iter().position(|(of, _)| *of == lane);
+        let at = known.unwrap_or_else(|| {
+            self.numbered.push((lane, 0));
+            self.numbered.len() - 1
+        });
+        let numbered = &mut self.numbered[at].1;
+        let number = lane + *numbered * lanes;
         *numbered += 1;
         self.held.push((key, number));
         if self.held.len() >= self.capacity {

@@ -42,19 +42,23 @@ pub const SPEC: JobSpec = JobSpec {
 };
 
 /// The generated input of a job with these options.
-pub fn generator(options: &Options, parallelism: u32) -> Rated<GeneratorSource> {
-    let source = GeneratorSource {
+pub fn generator(options: &Options) -> Rated<GeneratorSource> {
+    Rated::new(numbers(options), options.optional_number("rate"))
+}
+
+/// The same, as fast as it can be read.
+pub fn numbers(options: &Options) -> GeneratorSource {
+    GeneratorSource {
         records: options.number("records"),
         keys: options.number("keys"),
         seed: options.number("seed"),
-    };
-    Rated::new(source, options.optional_number("rate"), parallelism)
+    }
 }
 
 fn build(options: &Options, parallelism: u32) -> Job {
     let builder = JobBuilder::new(SPEC.name, parallelism);
     builder
-        .source("generate", generator(options, parallelism))
+        .source("generate", generator(options))
         .key_by(|key| *key)
         .process("count", Count)
         .sink("counts", FileSink::new(options.path("output"), write_pair));

@@ -24,11 +24,11 @@ fn build(options: &Options, parallelism: u32) -> Job {
     let builder = JobBuilder::new(SPEC.name, parallelism);
     let lines = FileSink::new(options.path("output"), write_pair);
     builder
-        .source("generate", generator(options, parallelism))
+        .source("generate", generator(options))
         .key_by(|key| *key)
         .process("number", Number)
         .rebalance("spread")
-        .sink("lines", Slow::new(lines, options.optional_number("sink-rate"), parallelism));
+        .sink("lines", Slow::new(lines, options.optional_number("sink-rate")));
     builder.build()
 }
 

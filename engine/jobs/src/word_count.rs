@@ -21,7 +21,7 @@ fn build(options: &Options, parallelism: u32) -> Job {
     let builder = JobBuilder::new(SPEC.name, parallelism);
     let lines = FileSource::new(options.path("input"));
     builder
-        .source("lines", Rated::new(lines, options.optional_number("rate"), parallelism))
+        .source("lines", Rated::new(lines, options.optional_number("rate")))
         .flat_map("words", Words)
         .key_by(String::clone)
         .process("count", Count)

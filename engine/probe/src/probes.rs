@@ -206,6 +206,8 @@ names! {
             WriteWaitsForAWrite,
             /// The record names the checkpoint that the job stops with.
             StopIsPublished,
+            /// The record that names a new parallelism is being written.
+            RescaleIsPublished,
             /// The record of a token could not be written.
             TokenInDoubt,
             /// The record of an attempt could not be written.
@@ -254,6 +256,26 @@ names! {
             BusyWorkerIsLost,
             /// A message came of a session that is over.
             MessageOfEndedSession,
+        }
+        "Rescaling" {
+            /// Somebody asked for a parallelism that the key groups do not allow.
+            RescaleIsOutOfRange,
+            /// Somebody asked for another parallelism while a change was under way.
+            RescaleMeetsAnother,
+            /// Somebody asked for the parallelism that the job has.
+            RescaleIsDoneAlready,
+            /// Somebody asked for more subtasks than there are slots.
+            RescaleLacksSlots,
+            /// No change of parallelism begins, because of a subtask that ended.
+            EndKeepsFromRescale,
+            /// A change of parallelism was given up, because a subtask ended.
+            EndAbortsRescale,
+            /// A subtask restored what several subtasks of another parallelism had.
+            SeveralAreMerged,
+            /// A subtask was restored at another parallelism and had nothing to take over.
+            NothingIsTakenOver,
+            /// A sink took over transactions of a subtask of another parallelism.
+            TransactionsAreTakenOver,
         }
         "Checkpoints" {
             /// A pending checkpoint expired.

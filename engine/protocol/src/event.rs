@@ -73,6 +73,8 @@ events! {
     CheckpointCompleted { checkpoint: CheckpointId } = "checkpoint-completed",
     /// The record says that the job stops with this checkpoint (N7).
     JobStopping { checkpoint: CheckpointId } = "job-stopping",
+    /// The record says that the job goes on from this checkpoint with so many subtasks per operator (M7).
+    JobRescaled { checkpoint: CheckpointId, parallelism: u32 } = "job-rescaled",
     /// A savepoint is where it belongs, whole, and its job will never fall back behind it (H7).
     SavepointCompleted { checkpoint: CheckpointId } = "savepoint-completed",
     /// The checkpoint was given up.

@@ -90,6 +90,11 @@ impl Execution {
         Some(Self { attempt, phase: Phase::Deploying, subtasks })
     }
 
+    /// The slots it takes: its largest parallelism.
+    pub fn slots(&self) -> u32 {
+        self.subtasks.keys().map(|it| it.index + 1).max().unwrap_or(0)
+    }
+
     /// Where every subtask runs, ascending.
     pub fn locations(&self) -> Vec<(SubtaskId, WorkerId)> {
         self.subtasks.iter().map(|(subtask, it)| (*subtask, it.worker)).collect()
@@ -134,6 +139,12 @@ impl Execution {
     pub fn finished(&self) -> BTreeSet<SubtaskId> {
         let finished = self.subtasks.iter().filter(|(_, it)| it.status == Status::Finished);
         finished.map(|(subtask, _)| *subtask).collect()
+    }
+
+    /// The subtasks that have no input left, ascending; the finished ones too.
+    pub fn ended(&self) -> BTreeSet<SubtaskId> {
+        let is_ended = |it: &Placed| matches!(it.status, Status::Ended | Status::Finished);
+        self.subtasks.iter().filter(|(_, it)| is_ended(it)).map(|(subtask, _)| *subtask).collect()
     }
 
     /// Whether a subtask has no input left.

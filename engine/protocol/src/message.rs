@@ -163,14 +163,14 @@ impl Barrier {
         Self { checkpoint, ..Self::default() }
     }
 
-    /// Whether and when it overtakes records. That of a savepoint never does: what it leaves is complete
-    /// without in-flight data (E10).
+    /// Whether and when it overtakes records. That of a savepoint never does, nor that of a rescale: what
+    /// it leaves is complete without in-flight data (E10, E11).
     pub fn overtakes(&self) -> Alignment {
         match self.kind {
             CheckpointKind::Checkpoint => self.alignment,
-            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => {
-                Alignment::Aligned
-            }
+            CheckpointKind::Savepoint
+            | CheckpointKind::StopWithSavepoint { .. }
+            | CheckpointKind::Rescale { .. } => Alignment::Aligned,
         }
     }
 }
@@ -190,6 +190,11 @@ pub enum CheckpointKind {
         /// Whether the input counts as ended first, so that nothing is left unfinished.
         drain: bool,
     },
+    /// The job goes on from it with so many subtasks per operator (M7).
+    Rescale {
+        /// Subtasks of every operator.
+        parallelism: u32,
+    },
 }
 
 /// One worker's part of an attempt.
@@ -197,6 +202,8 @@ pub enum CheckpointKind {
 pub struct Deployment {
     /// The attempt.
     pub attempt: Attempt,
+    /// Subtasks of every operator.
+    pub parallelism: u32,
     /// The checkpoint to restore, the same for all subtasks (O7); `None` starts from the beginning (O10).
     pub restore: Option<CheckpointId>,
     /// The job stops with the restored checkpoint: its transactions are committed, and nothing is read (N7).

@@ -24,6 +24,8 @@ pub struct StoreRecord {
     /// Set once, with the checkpoint that a stop was asked for: from then on the job restores it, commits
     /// its transactions and ends (N7).
     pub stopping: Option<CheckpointId>,
+    /// Subtasks of every operator, since somebody asked for another number than the program has (M7).
+    pub parallelism: Option<u32>,
     /// Set once, when the job reached its end; such a job never runs again (P2).
     pub result: Option<JobResult>,
 }

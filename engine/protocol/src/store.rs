@@ -20,7 +20,7 @@
 //!
 //! Deliberately absent: the pause before a repeated write, which is a timer of the coordinator.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use seawall_probe::sometimes;
@@ -44,6 +44,8 @@ pub struct Store {
     next_write: WriteId,
     /// The checkpoint that the job stops with, once it is published.
     stop_at: Option<CheckpointId>,
+    /// The parallelism that the job has from a checkpoint on, once that is published.
+    rescales: BTreeMap<CheckpointId, u32>,
 }
 
 /// Why the record is replaced.
@@ -130,6 +132,7 @@ impl Store {
             writing: None,
             next_write: WriteId(0),
             stop_at: None,
+            rescales: BTreeMap::new(),
         }
     }
 
@@ -204,6 +207,16 @@ impl Store {
     /// The stop was given up.
     pub fn forget_stop(&mut self) {
         self.stop_at = None;
+    }
+
+    /// When this checkpoint is published, the record also says that the job goes on like this (M7).
+    pub fn rescale_at(&mut self, checkpoint: CheckpointId, parallelism: u32) {
+        self.rescales.insert(checkpoint, parallelism);
+    }
+
+    /// The rescale was given up.
+    pub fn forget_rescale(&mut self, checkpoint: CheckpointId) {
+        self.rescales.remove(&checkpoint);
     }
 
     /// Takes back a request whose write has not begun; `false` when it has, or was never asked for.
@@ -309,6 +322,10 @@ impl Store {
                 if self.stop_at == Some(checkpoint) {
                     sometimes!(StopIsPublished);
                     record.stopping = Some(checkpoint);
+                }
+                if let Some(parallelism) = self.rescales.get(&checkpoint) {
+                    sometimes!(RescaleIsPublished);
+                    record.parallelism = Some(*parallelism);
                 }
             }
             Purpose::Expire => self.drop_aged(&mut record),

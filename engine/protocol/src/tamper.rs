@@ -75,6 +75,10 @@ pub enum DataStep {
     ReplayFirst,
     /// The restored records of a channel are put back in their order (E6).
     ReplayInOrder,
+    /// A subtask of another parallelism gets the state of every former owner of its key groups (M2).
+    MergeOwners,
+    /// And the transactions of the subtasks whose place it takes (K10).
+    InheritTransactions,
     /// On a pointwise edge a barrier that overtakes keeps its place (E7). Only the model asks, as of all below.
     AlignPointwise,
     /// What was pre-committed for a checkpoint that was given up stays (K7, H4). The engine has no way to

@@ -15,7 +15,11 @@ fn subtask(operator: u32, index: u32) -> SubtaskId {
 fn plan(has_union_state: bool) -> Vec<SubtaskPlan> {
     let sources = [subtask(0, 0), subtask(0, 1)];
     let receivers = [subtask(1, 0), subtask(1, 1)];
-    let receiver = |subtask| SubtaskPlan { subtask, upstream: sources.to_vec(), has_union_state };
+    let receiver = |subtask| SubtaskPlan {
+        upstream: sources.to_vec(),
+        has_union_state,
+        ..SubtaskPlan::source(subtask)
+    };
     sources.map(SubtaskPlan::source).into_iter().chain(receivers.map(receiver)).collect()
 }
 

@@ -45,9 +45,12 @@ impl World {
             subtask: SubtaskId::new(operator, 0),
             upstream,
             has_union_state: false,
+            acts_at_end: false,
         };
         let coordinator = Coordinator::new(JobPlan {
             subtasks: vec![subtask(0, vec![]), subtask(1, vec![SubtaskId::new(0, 0)])],
+            edges: Vec::new(),
+            parallelism_max: 128,
             checkpoint: CheckpointConfig {
                 interval: None,
                 alignment: Alignment::Unaligned,

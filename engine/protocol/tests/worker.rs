@@ -28,6 +28,7 @@ fn deploy(attempt: u32) -> Order {
     let locations = subtasks.iter().map(|subtask| (*subtask, WorkerId(1))).collect();
     let finish_together = Vec::new();
     Order::Deploy(Deployment {
+        parallelism: 2,
         attempt: Attempt(attempt),
         restore: None,
         is_stopping: false,

@@ -36,6 +36,11 @@ pub enum Ask {
     },
     /// The end of the job, at once.
     Cancel,
+    /// The job goes on with another parallelism.
+    Rescale {
+        /// Subtasks of every operator.
+        parallelism: u32,
+    },
 }
 
 /// What is answered, once for each [`Ask`].
@@ -62,6 +67,11 @@ pub enum Reply {
     Refused {
         /// Why.
         why: String,
+    },
+    /// The job runs with the parallelism that was asked for.
+    Rescaled {
+        /// Subtasks of every operator.
+        parallelism: u32,
     },
     /// The job ended first; what was asked may have been done or not.
     Ended,

@@ -20,6 +20,8 @@ use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::coordinator::{
     Answer, Coordinator, Delay, Effect, Input, JobPlan, Outcome, Request, RequestId, Timer,
 };
+use seawall_protocol::event::Event;
+use seawall_protocol::graph;
 use seawall_protocol::limits::WORKERS_MAX;
 use seawall_protocol::message::{CheckpointKind, ToCoordinator, ToWorker};
 use seawall_protocol::operator_state::Redistribution;
@@ -37,7 +39,8 @@ use crate::mailbox::{Mailbox, MailboxSender, mailbox};
 use crate::restore;
 use crate::storage::savepoint::{self, Open, Restore, operators_of};
 use crate::storage::{
-    Manifest, Storage, StorageError, history, inspect, manifest, record, shared, splits,
+    Manifest, OperatorInfo, Storage, StorageError, history, inspect, manifest, record, shared,
+    splits,
 };
 use crate::task::{AbortOnDrop, LATE};
 use crate::timers::{Fired, Timers};
@@ -76,8 +79,9 @@ pub struct CoordinatorConfig {
 pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, RuntimeError> {
     let entropy = Arc::clone(&env.entropy);
     let storage = config.storage.for_leader(|| entropy.next_u64());
-    let config = CoordinatorConfig { storage: storage.clone(), ..config };
+    let mut config = CoordinatorConfig { storage: storage.clone(), ..config };
     let Recovered { record, shared, claimed } = recover(&env, &config).await?;
+    config.job = Arc::new(as_recorded(&config.job, &record));
     let address = &config.address;
     let listener =
         env.network.listen(address).await.map_err(RuntimeError::network("listen at", address))?;
@@ -127,36 +131,66 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
 
 /// The subtasks of `job`, and who sends to whom.
 pub fn subtask_plans(job: &Job) -> Vec<SubtaskPlan> {
-    let unions: Vec<bool> = job.operators.iter().map(|it| has_union_state(it, job)).collect();
+    let (unions, ends): (Vec<bool>, Vec<bool>) =
+        job.operators.iter().map(|it| looked_at(it, job)).unzip();
     let subtask_plan = |subtask: SubtaskId| {
         let upstream: BTreeSet<_> =
             job.channels_into(subtask).into_iter().map(|(_, from)| from).collect();
         let has_union_state = unions[subtask.operator.0 as usize];
-        SubtaskPlan { subtask, upstream: upstream.into_iter().collect(), has_union_state }
+        let acts_at_end = ends[subtask.operator.0 as usize];
+        let upstream = upstream.into_iter().collect();
+        SubtaskPlan { subtask, upstream, has_union_state, acts_at_end }
     };
     job.subtasks().map(subtask_plan).collect()
 }
 
-/// Asks a chain, which nobody runs, for its states.
-fn has_union_state(operator: &seawall_stream::job::Operator, job: &Job) -> bool {
+/// The subtasks of `job` as they were when a checkpoint of these operators was taken.
+pub fn plans_then(job: &Job, operators: &[OperatorInfo]) -> Vec<SubtaskPlan> {
+    let parallelisms: BTreeSet<u32> = operators.iter().map(|it| it.parallelism).collect();
+    let at = |parallelism| {
+        let plans = subtask_plans(&job.at(parallelism)).into_iter();
+        plans.filter(move |plan| {
+            let operator = operators.iter().find(|it| it.id == plan.subtask.operator);
+            operator.is_some_and(|it| it.parallelism == parallelism)
+        })
+    };
+    let mut plans: Vec<SubtaskPlan> = parallelisms.into_iter().flat_map(at).collect();
+    plans.sort_by_key(|it| it.subtask);
+    plans
+}
+
+/// The job with the parallelism that the record says.
+fn as_recorded(job: &Job, record: &StoreRecord) -> Job {
+    job.at(record.parallelism.unwrap_or(job.parallelism))
+}
+
+/// Asks a chain, which nobody runs, whether it has union state, and whether it acts at its end.
+fn looked_at(operator: &seawall_stream::job::Operator, job: &Job) -> (bool, bool) {
     let state = StateBackend::Heap;
     let place = Place { parallelism: job.parallelism, index: 0, key_groups: job.key_groups, state };
     let mut has_union_state = false;
-    let visited = (operator.build)(place).outputs().states(&mut |_, state| {
+    let mut chain = (operator.build)(place);
+    let visited = chain.outputs().states(&mut |_, state| {
         has_union_state |= state.redistribution() == Redistribution::Union;
         Ok(())
     });
     visited.expect("nothing is encoded");
-    has_union_state
+    (has_union_state, chain.outputs().hears_end())
 }
 
 fn plan(config: &CoordinatorConfig) -> JobPlan {
     JobPlan {
         subtasks: subtask_plans(&config.job),
+        edges: config.job.edges.iter().map(edge).collect(),
+        parallelism_max: config.job.key_groups,
         checkpoint: config.checkpoint.clone(),
         restart: config.restart.clone(),
         heartbeat: config.heartbeat.clone(),
     }
+}
+
+fn edge(it: &seawall_stream::job::Edge) -> graph::Edge {
+    graph::Edge { from: it.from, to: it.to, pattern: it.pattern }
 }
 
 /// What a new leader knows.
@@ -198,9 +232,10 @@ async fn recover(env: &Env, config: &CoordinatorConfig) -> Result<Recovered, Run
     let manifests = inspect::retained(storage, &record).await?;
     match manifests.last() {
         Some(manifest) => {
-            let operators = operators_of(&config.job);
-            manifest.check_compatible(storage.root(), config.id, &config.job.name, &operators)?;
-            manifest.check_finished(storage, &subtask_plans(&config.job)).await?;
+            let job = as_recorded(&config.job, &record);
+            let operators = operators_of(&job);
+            manifest.check_compatible(storage.root(), config.id, &job.name, &operators)?;
+            manifest.check_finished(storage, &plans_then(&job, &manifest.operators)).await?;
         }
         None if splits::read(storage).await?.is_some() => {}
         None => {
@@ -523,7 +558,13 @@ impl Shell {
             }
             Effect::Answer { id, answer } => self.reply(id, answer),
             Effect::Stop(_) => unreachable!("handled by the loop"),
-            Effect::Note(event) => self.env.emit(event).await,
+            Effect::Note(event) => {
+                if let Event::JobRescaled { parallelism, .. } = event {
+                    self.config.job = Arc::new(self.config.job.at(parallelism));
+                    self.historian.rescale(&self.config.job);
+                }
+                self.env.emit(event).await;
+            }
         }
     }
 
@@ -533,6 +574,7 @@ impl Shell {
             Ask::Savepoint { .. } => Request::Savepoint,
             Ask::Stop { drain, .. } => Request::StopWithSavepoint { drain },
             Ask::Cancel => Request::Cancel,
+            Ask::Rescale { parallelism } => Request::Rescale { parallelism },
         };
         let id = RequestId(self.requests);
         self.requests += 1;
@@ -556,6 +598,7 @@ impl Shell {
                 Reply::Completed { checkpoint: None, savepoint: None }
             }
             Answer::Ended(JobResult::Finished | JobResult::Stopped(_)) => Reply::Ended,
+            Answer::Rescaled { parallelism } => Reply::Rescaled { parallelism },
             Answer::Refused(why) => Reply::Refused { why },
         });
     }
@@ -564,7 +607,7 @@ impl Shell {
     fn target_of(&self, request: RequestId) -> Option<String> {
         match &self.asked.get(&request)?.ask {
             Ask::Savepoint { target } | Ask::Stop { target, .. } => target.clone(),
-            Ask::Checkpoint | Ask::Cancel => None,
+            Ask::Checkpoint | Ask::Cancel | Ask::Rescale { .. } => None,
         }
     }
 

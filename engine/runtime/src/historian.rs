@@ -70,6 +70,11 @@ impl Historian {
         Self { history, subtasks, pending: BTreeMap::new(), has_news: false }
     }
 
+    /// The job has another parallelism from now on.
+    pub(crate) fn rescale(&mut self, job: &Job) {
+        self.subtasks = job.subtasks().collect();
+    }
+
     /// The history, when a checkpoint ended since the last call.
     pub(crate) fn take_news(&mut self) -> Option<History> {
         std::mem::take(&mut self.has_news).then(|| self.history.clone())

@@ -21,6 +21,19 @@ pub(crate) fn gather(outputs: &mut dyn Outputs) -> Result<Vec<OperatorSection>, 
     Ok(sections)
 }
 
+/// Whether there is any.
+///
+/// # Errors
+/// None in practice: the states are only looked at.
+pub(crate) fn has_any(outputs: &mut dyn Outputs) -> Result<bool, StreamError> {
+    let mut has_any = false;
+    outputs.states(&mut |_, _| {
+        has_any = true;
+        Ok(())
+    })?;
+    Ok(has_any)
+}
+
 /// Whether a subtask needs the snapshots of its neighbours too.
 ///
 /// # Errors
@@ -113,6 +126,9 @@ mod tests {
         }
         fn tell(&mut self, _: Notice) {}
         fn hears_checkpoints(&self) -> bool {
+            false
+        }
+        fn hears_end(&self) -> bool {
             false
         }
     }

@@ -13,7 +13,7 @@ use seawall_protocol::record::StoreRecord;
 use seawall_protocol::{Attempt, CheckpointId};
 use seawall_stream::Traces;
 
-use crate::coordinator::{CoordinatorConfig, subtask_plans};
+use crate::coordinator::{CoordinatorConfig, plans_then};
 use crate::error::RuntimeError;
 use crate::storage::error::StorageError;
 use crate::storage::savepoint::{self, Origin, Restore};
@@ -53,7 +53,8 @@ pub(crate) async fn start_from(
         savepoint::import(&from, storage, job, config.id, &listed, allows_lost_state).await;
     let imported = match imported {
         Ok(imported) => {
-            let checked = imported.check_finished(storage, &subtask_plans(job)).await;
+            let checked =
+                imported.check_finished(storage, &plans_then(job, &imported.operators)).await;
             checked.map(|()| imported)
         }
         Err(error) => Err(error),

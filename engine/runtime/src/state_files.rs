@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use seawall_env::Scratch;
 use seawall_probe::sometimes;
+use seawall_protocol::key_group::owned_by;
 use seawall_protocol::limits::{DELTA_FILES_MAX, SHARED_FILE_BYTES, SNAPSHOTS_WRITING_MAX};
 use seawall_protocol::message::{Barrier, CheckpointKind};
 use seawall_protocol::shared_files::{SharedFile, SharedFileId};
 use seawall_protocol::{AttemptId, CheckpointId};
+use seawall_stream::Job;
 use seawall_stream::chain::OperatorChain;
 use seawall_stream::state::{Changes, RunView, SnapshotRequest};
 
@@ -68,10 +70,14 @@ impl StateFiles {
         chain: Vec<SharedFile>,
     ) -> Result<(), Failure> {
         sometimes!(!chain.is_empty(), ChainIsRestored);
+        // Files of another parallelism hold more (M7).
+        let Job { parallelism, key_groups, .. } = *launch.job;
+        let owned = owned_by(launch.attempt.subtask.index, key_groups, parallelism);
         for file in &chain {
             let run = shared::read(&launch.storage, file).await;
             let groups = run.map_err(Failure::retryable)?.groups;
-            let changes: Vec<Changes> = groups.into_iter().map(Changes::from).collect();
+            let groups = groups.into_iter().map(Changes::from);
+            let changes: Vec<Changes> = groups.filter(|it| owned.contains(&it.key_group)).collect();
             operator.apply(&changes)?;
             self.settle().await;
         }

@@ -30,10 +30,10 @@ use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask, Timer};
 use seawall_protocol::tamper::DataStep;
-use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
+use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
 use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
-use seawall_stream::{ConnectorError, Job, Progress, StreamError};
+use seawall_stream::{ConnectorError, Job, Progress, SinkContext, StreamError};
 
 use crate::channel::{Element, Gate, Inbox, Incoming, SubtaskOrder, yield_now};
 use crate::figures::Watches;
@@ -43,11 +43,12 @@ use crate::outlet::Outlets;
 use crate::progress::ProgressCounter;
 use crate::state_files::{self, StateFiles};
 use crate::storage::snapshot::{self, KeyedSection, Snapshot};
-use crate::storage::{Storage, inspect, manifest, splits};
+use crate::storage::{Storage, inspect, splits};
 use crate::task::LATE;
 use crate::timers::Timers;
 use crate::wire::Outgoing;
 
+mod restore;
 mod unaligned;
 
 use unaligned::{Captured, RestoredOutput, Unsealed, is_pointwise};
@@ -211,8 +212,9 @@ struct Driver {
     unsent: Option<CheckpointId>,
     /// There once one was armed.
     timers: Option<Timers<Timer>>,
-    /// Transactions that are pre-committed and not known to be committed, as their committables.
-    transactions: BTreeMap<CheckpointId, Vec<u8>>,
+    /// Transactions that are pre-committed and not known to be committed, as their committables: one a
+    /// checkpoint, and those that were taken over from other subtasks.
+    transactions: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
     /// Durable snapshots that were not acked yet.
     handles: BTreeMap<CheckpointId, SnapshotHandle>,
     /// Scratch and shared files of live state.
@@ -264,21 +266,10 @@ impl Driver {
             state: launch.state,
         };
         let mut chain = (operator.build)(place);
-        let is_shared = operator_state::is_shared(chain.outputs()).map_err(Failure::fatal)?;
-        let mut snapshots = match launch.restore {
-            Some(checkpoint) => read_snapshots(&launch, checkpoint, is_shared).await?,
-            None => Vec::new(),
+        let mut snapshot = match launch.restore {
+            Some(checkpoint) => Some(restore::restore(&launch, checkpoint, &mut chain).await?),
+            None => None,
         };
-        if launch.restore.is_some() {
-            // One snapshot is this subtask's own, which is all that list state needs (M5).
-            let (index, of) = if is_shared { (subtask.index, place.parallelism) } else { (0, 1) };
-            let (index, of) = (index as usize, of as usize);
-            operator_state::restore(chain.outputs(), &snapshots, index, of)
-                .map_err(Failure::fatal)?;
-            chain.outputs().tell(Notice::Restored);
-        }
-        let own = snapshots.iter().position(|it| it.subtask == subtask);
-        let mut snapshot = own.map(|it| snapshots.swap_remove(it));
         let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
         let mut files = StateFiles::default();
         match &mut chain {
@@ -302,12 +293,13 @@ impl Driver {
             }
         }
         if let Some(sink) = chain.outputs().sink() {
-            sink.open(&launch.env, launch.attempt).await?;
+            let (env, parallelism) = (launch.env.clone(), place.parallelism);
+            sink.open(SinkContext { env, attempt: launch.attempt, parallelism }).await?;
         }
-        let transactions: BTreeMap<_, _> = snapshot
-            .as_ref()
-            .map(|it| it.transactions.iter().cloned().collect())
-            .unwrap_or_default();
+        let mut transactions = BTreeMap::<_, Vec<_>>::new();
+        for (checkpoint, committable) in snapshot.iter().flat_map(|it| it.transactions.clone()) {
+            transactions.entry(checkpoint).or_default().push(committable);
+        }
         let (restored_output, replayed) = match &snapshot {
             Some(snapshot) => unaligned::restore(&launch, &mut gate, snapshot).await?,
             None => (RestoredOutput::new(), 0),
@@ -708,7 +700,7 @@ impl Driver {
             Effect::PreCommit(checkpoint) => {
                 let sink = self.chain.outputs().sink().expect("only a sink is asked to pre-commit");
                 if let Some(committable) = sink.pre_commit(checkpoint).await? {
-                    self.transactions.insert(checkpoint, committable);
+                    self.transactions.insert(checkpoint, vec![committable]);
                     let event = Event::TransactionPrecommitted { attempt, checkpoint };
                     self.launch.env.emit(event).await;
                 }
@@ -744,7 +736,7 @@ impl Driver {
             }
             Effect::Commit(checkpoint) => self.commit(checkpoint).await,
             Effect::AbortLingering => {
-                let keep: Vec<_> = self.transactions.values().cloned().collect();
+                let keep: Vec<_> = self.transactions.values().flatten().cloned().collect();
                 let sink = self.chain.outputs().sink().expect("only a sink has transactions");
                 let mut transactions = sink.abort_lingering(&keep).await?;
                 if buggify!(LingeringRemovedTwice) {
@@ -808,14 +800,20 @@ impl Driver {
     /// saying so.
     async fn commit(&mut self, checkpoint: CheckpointId) {
         let attempt = self.launch.attempt;
-        let Some(committable) = self.transactions.get(&checkpoint) else {
+        let Some(committables) = self.transactions.get(&checkpoint) else {
             self.inputs.push_back(Input::Committed(checkpoint));
             return;
         };
         let sink = self.chain.outputs().sink().expect("only a sink has transactions");
-        let mut committed = sink.commit(committable).await;
-        if committed.is_ok() && buggify!(CommittedTwice) {
+        let mut committed = Ok(());
+        for committable in committables {
             committed = sink.commit(committable).await;
+            if committed.is_ok() && buggify!(CommittedTwice) {
+                committed = sink.commit(committable).await;
+            }
+            if committed.is_err() {
+                break;
+            }
         }
         match committed {
             Ok(()) => {
@@ -836,6 +834,14 @@ impl Driver {
                 self.inputs.push_back(Input::CommitFailed { checkpoint, is_retryable });
             }
         }
+    }
+
+    /// Every transaction that is not known to be committed, ascending.
+    fn pre_committed(&self) -> Vec<(CheckpointId, Vec<u8>)> {
+        let of = |(id, of): (&CheckpointId, &Vec<Vec<u8>>)| {
+            of.iter().map(|it| (*id, it.clone())).collect::<Vec<_>>()
+        };
+        self.transactions.iter().flat_map(of).collect()
     }
 
     /// The synchronous part: an immutable view of state and positions, taken between two records (F1).
@@ -864,7 +870,7 @@ impl Driver {
             splits,
             keyed: Vec::new(),
             shared: Vec::new(),
-            transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
+            transactions: self.pre_committed(),
             operator_states: operator_state::gather(self.chain.outputs())
                 .map_err(Failure::retryable)?,
             input: Vec::new(),
@@ -981,39 +987,6 @@ async fn encode(view: &mut dyn StateView) -> Result<Vec<KeyedSection>, StreamErr
         }
     }
     Ok(sections)
-}
-
-/// This subtask's snapshot; with `all` those of every subtask of its operator, ascending. One that had
-/// finished has nothing left to do (N2).
-async fn read_snapshots(
-    launch: &Launch,
-    checkpoint: CheckpointId,
-    all: bool,
-) -> Result<Vec<Snapshot>, Failure> {
-    // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
-    let manifest = manifest::read(&launch.storage, checkpoint).await;
-    sometimes!(manifest.is_err(), ManifestIsUnreadable);
-    let manifest = manifest.map_err(Failure::retryable)?;
-    let own = launch.attempt.subtask;
-    let operator = &launch.job.operators[own.operator.0 as usize];
-    let indices = (0..launch.job.parallelism).filter(|it| all || *it == own.index);
-    let mut snapshots = Vec::new();
-    for subtask in indices.map(|index| SubtaskId { index, ..own }) {
-        if manifest.finished.contains(&subtask) {
-            sometimes!(RestoredAsFinished);
-            let attempt = AttemptId { subtask, ..launch.attempt };
-            snapshots.push(Snapshot::of_finished(&operator.name, attempt, checkpoint));
-            continue;
-        }
-        let handle = manifest.snapshots.iter().find(|it| it.subtask == subtask);
-        let handle = handle.ok_or_else(|| {
-            Failure::fatal(format!("checkpoint {checkpoint} holds no snapshot of {subtask}"))
-        })?;
-        let read = snapshot::read(&launch.storage, checkpoint, handle).await;
-        sometimes!(read.is_err(), SnapshotIsUnreadable);
-        snapshots.push(read.map_err(Failure::retryable)?);
-    }
-    Ok(snapshots)
 }
 
 /// This subtask's share of the splits that were listed when the job started.

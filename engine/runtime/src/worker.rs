@@ -284,9 +284,10 @@ impl Shell {
     }
 
     fn launch(&mut self, deployment: &Deployment) {
+        let job = Arc::new(self.config.job.at(deployment.parallelism));
         let connect: Arc<dyn Connect> = Arc::new(Channels {
             env: self.env.clone(),
-            job: Arc::clone(&self.config.job),
+            job: Arc::clone(&job),
             here: self.config.worker,
             locations: deployment.locations.iter().copied().collect(),
             registry: self.registry.clone(),
@@ -297,9 +298,10 @@ impl Shell {
         let mut gates = Vec::new();
         for &subtask in &deployment.subtasks {
             let attempt = AttemptId { subtask, attempt: deployment.attempt };
-            let (inbox, gate) =
-                gate(self.config.job.channels_into(subtask).len(), &self.config.metrics);
-            self.registry.lock().insert(attempt, inbox.clone());
+            let channels = job.channels_into(subtask);
+            let (inbox, gate) = gate(channels.len(), &self.config.metrics);
+            let edges = channels.into_iter().map(|(edge, _)| edge).collect();
+            self.registry.lock().insert(attempt, Running { inbox: inbox.clone(), edges });
             gates.push((attempt, inbox, gate));
         }
         if buggify!(LaunchReversed) {
@@ -309,7 +311,7 @@ impl Shell {
             let events = self.events.clone();
             let launch = Launch {
                 env: self.env.clone(),
-                job: Arc::clone(&self.config.job),
+                job: Arc::clone(&job),
                 attempt,
                 restore: deployment.restore,
                 finishes_together: deployment.finish_together.contains(&attempt.subtask),
@@ -328,7 +330,7 @@ impl Shell {
                 connect: Arc::clone(&connect),
             };
             let (registry, clock) = (self.registry.clone(), Arc::clone(&self.env.clock));
-            let name = self.config.job.subtask_name(attempt.subtask);
+            let name = job.subtask_name(attempt.subtask);
             self.env.spawn(&name, async move {
                 subtask::run(launch, inbox, gate).await;
                 if buggify!(SubtaskLeavesLate) {
@@ -371,22 +373,33 @@ async fn read_orders(
 /// The gates of the subtasks that run here.
 #[derive(Clone, Default)]
 struct Registry {
-    inboxes: Arc<Mutex<BTreeMap<AttemptId, Inbox>>>,
+    running: Arc<Mutex<BTreeMap<AttemptId, Running>>>,
+}
+
+/// A subtask's gate, and the edge of each of its channels.
+struct Running {
+    inbox: Inbox,
+    edges: Vec<EdgeId>,
 }
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptId, Inbox>> {
-        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, attempt: Attempt) -> Vec<(AttemptId, Inbox)> {
-        let inboxes = self.lock();
-        let of_attempt = inboxes.iter().filter(|(id, _)| id.attempt == attempt);
-        of_attempt.map(|(id, inbox)| (*id, inbox.clone())).collect()
+        let running = self.lock();
+        let of_attempt = running.iter().filter(|(id, _)| id.attempt == attempt);
+        of_attempt.map(|(id, it)| (*id, it.inbox.clone())).collect()
     }
 
     fn get(&self, attempt: AttemptId) -> Option<Inbox> {
-        self.lock().get(&attempt).cloned()
+        self.lock().get(&attempt).map(|it| it.inbox.clone())
+    }
+
+    /// The edge of a channel.
+    fn edge(&self, receiver: AttemptId, channel: ChannelId) -> Option<EdgeId> {
+        self.lock().get(&receiver)?.edges.get(channel.0 as usize).copied()
     }
 }
 
@@ -418,8 +431,7 @@ async fn accept(
                 sometimes!(ChannelForNobody);
                 return;
             };
-            let channels = job.channels_into(hello.receiver.subtask);
-            let Some((edge, _)) = channels.get(hello.channel.0 as usize) else { return };
+            let Some(edge) = registry.edge(hello.receiver, hello.channel) else { return };
             let Some(sender) = inbox.attach_remote(hello.channel) else {
                 sometimes!(ChannelIsTaken);
                 return;

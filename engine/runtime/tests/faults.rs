@@ -233,7 +233,7 @@ async fn writer(
     let attempt = AttemptId { subtask: SubtaskId::new(2, 0), attempt: Attempt(attempt) };
     let encode = |record: &String, bytes: &mut Vec<u8>| bytes.extend_from_slice(record.as_bytes());
     let sink = FileSink::new(directory, encode);
-    sink.open(SinkContext { env, attempt }).await.map_err(|error| error.to_string())
+    sink.open(SinkContext { env, attempt, parallelism: 8 }).await.map_err(|error| error.to_string())
 }
 
 fn healthy() -> Fault {

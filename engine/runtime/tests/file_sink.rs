@@ -18,9 +18,18 @@ fn encode(record: &u64, bytes: &mut Vec<u8>) {
 }
 
 async fn writer(directory: &Path, index: u32, attempt: u32) -> FileSinkWriter<u64> {
+    writer_of(directory, index, 12, attempt).await
+}
+
+async fn writer_of(
+    directory: &Path,
+    index: u32,
+    parallelism: u32,
+    attempt: u32,
+) -> FileSinkWriter<u64> {
     let env = tokio_env::env(Arc::new(InProcessNetwork::new()), Arc::new(Unobserved));
     let attempt = AttemptId { subtask: SubtaskId::new(2, index), attempt: Attempt(attempt) };
-    FileSink::new(directory, encode).open(SinkContext { env, attempt }).await.unwrap()
+    FileSink::new(directory, encode).open(SinkContext { env, attempt, parallelism }).await.unwrap()
 }
 
 async fn transaction(writer: &mut FileSinkWriter<u64>, checkpoint: u64, record: u64) -> Vec<u8> {
@@ -202,6 +211,29 @@ async fn lingering_output_of_earlier_attempts_is_removed_and_nothing_else() {
     );
     own.commit(&kept).await.unwrap();
     assert_eq!(visible(directory.path()), committed("part-1-chk-7.csv", "1\n"));
+}
+
+// Rules: K5, K10
+#[tokio::test]
+async fn with_fewer_subtasks_each_takes_the_place_of_some_that_are_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = Vec::new();
+    for index in 0..5 {
+        let mut former = writer(directory.path(), index, 1).await;
+        kept.push(transaction(&mut former, 7, index.into()).await);
+        transaction(&mut former, 8, 100 + u64::from(index)).await;
+    }
+    let mut first = writer_of(directory.path(), 0, 2, 2).await;
+    let inherited = [kept[0].clone(), kept[2].clone(), kept[4].clone()];
+    assert_eq!(first.abort_lingering(&inherited).await.unwrap(), 3);
+    let of_second = pending(directory.path());
+    let of_second = of_second.iter().filter(|it| it.contains("-1-att") || it.contains("-3-att"));
+    assert_eq!(of_second.count(), 4, "what the other subtask takes over is not touched");
+    for committable in &inherited {
+        first.commit(committable).await.unwrap();
+    }
+    let names: Vec<_> = visible(directory.path()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["part-0-chk-7.csv", "part-2-chk-7.csv", "part-4-chk-7.csv"]);
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_env::Env;
+use seawall_protocol::config::StateBackend;
 use seawall_runtime::connectors::{GeneratorSource, Rated};
 use seawall_runtime::tokio_env::{self, InProcessNetwork, Unobserved};
+use seawall_stream::chain::Place;
 use seawall_stream::{Collect, Progress, Source, SourceReader};
 
 struct Records(Vec<u64>);
@@ -78,7 +80,9 @@ async fn generating_on_from_any_position_gives_the_rest() {
 #[tokio::test]
 async fn a_rate_holds_over_all_subtasks() {
     let source = GeneratorSource { records: 200, keys: 10, seed: 7 };
-    let rated = Rated::new(source, Some(2000), 2);
+    let (parallelism, index, key_groups, state) = (2, 0, 128, StateBackend::Heap);
+    let place = Place { parallelism, index, key_groups, state };
+    let rated = Rated::new(source, Some(2000)).at(place);
     let splits = rated.enumerate(&env(), 2).await.unwrap();
     let env = env();
     let started = env.clock.now();
@@ -92,7 +96,7 @@ async fn a_rate_holds_over_all_subtasks() {
 #[tokio::test]
 async fn without_a_rate_nothing_changes() {
     let source = GeneratorSource { records: 1000, keys: 10, seed: 7 };
-    let rated = Rated::new(source, None, 1);
+    let rated = Rated::new(source, None);
     let splits = source.enumerate(&env(), 1).await.unwrap();
     assert_eq!(read_all(&rated, splits.clone()).await, read_all(&source, splits).await);
 }

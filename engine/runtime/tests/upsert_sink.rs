@@ -82,7 +82,11 @@ proptest! {
                 // Every transaction is written by another attempt, which first commits again some of the
                 // newest that its predecessors committed, in order (K2, K4).
                 let attempt = Attempt(u32::try_from(number).unwrap() + 1);
-                let context = SinkContext { env: env.clone(), attempt: AttemptId { subtask, attempt } };
+                let context = SinkContext {
+                    env: env.clone(),
+                    attempt: AttemptId { subtask, attempt },
+                    parallelism: 1,
+                };
                 let mut writer = UpsertSink(Arc::clone(&table)).open(context).await.unwrap();
                 let again = committables.len() - repeats[number].min(committables.len());
                 for committable in &committables[again..] {

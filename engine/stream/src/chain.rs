@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use seawall_env::{Env, Scratch};
+use seawall_protocol::CheckpointId;
 use seawall_protocol::config::StateBackend;
 use seawall_protocol::key_group::{key_group_of, owner_of};
-use seawall_protocol::{AttemptId, CheckpointId};
 
 use crate::batch::Batch;
 use crate::error::{ConnectorError, StreamError};
@@ -77,6 +77,8 @@ pub trait Outputs: Send {
     fn tell(&mut self, notice: Notice);
     /// Whether an operator wants to hear of completed and aborted checkpoints.
     fn hears_checkpoints(&self) -> bool;
+    /// Whether an operator may emit something when the input ends.
+    fn hears_end(&self) -> bool;
 }
 
 /// What the operators of a chain are told between two records.
@@ -105,6 +107,9 @@ macro_rules! no_operator {
         fn hears_checkpoints(&self) -> bool {
             false
         }
+        fn hears_end(&self) -> bool {
+            false
+        }
     };
 }
 
@@ -122,7 +127,7 @@ pub trait EdgePort: Send {
 #[async_trait]
 pub trait SinkPort: Send {
     /// Opens the writer.
-    async fn open(&mut self, env: &Env, attempt: AttemptId) -> Result<(), ConnectorError>;
+    async fn open(&mut self, context: SinkContext) -> Result<(), ConnectorError>;
     /// See [`SinkWriter::flush`].
     async fn flush(&mut self) -> Result<(), ConnectorError>;
     /// See [`SinkWriter::pre_commit`].
@@ -365,8 +370,7 @@ impl<S: Sink> Outputs for SinkTail<S> {
 
 #[async_trait]
 impl<S: Sink> SinkPort for SinkTail<S> {
-    async fn open(&mut self, env: &Env, attempt: AttemptId) -> Result<(), ConnectorError> {
-        let context = SinkContext { env: env.clone(), attempt };
+    async fn open(&mut self, context: SinkContext) -> Result<(), ConnectorError> {
         self.writer = Some(self.sink.open(context).await?);
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_env::{BoxFuture, Env};
+pub use seawall_protocol::graph::Pattern;
 use seawall_protocol::key_group::default_key_groups;
 use seawall_protocol::{CheckpointId, OperatorId, SubtaskId};
 
@@ -85,16 +86,18 @@ pub struct Edge {
     pub decode: fn(&[u8]) -> Result<Batch, StreamError>,
 }
 
-/// How the subtasks of two operators are connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pattern {
-    /// Each with each.
-    AllToAll,
-    /// Each with the one of the same index.
-    Forward,
-}
-
 impl Job {
+    /// The same program with so many subtasks per operator. Key groups stay (M3).
+    ///
+    /// # Panics
+    /// When there are not so many key groups, or it is 0.
+    #[must_use]
+    pub fn at(&self, parallelism: u32) -> Self {
+        let legal = 1..=self.key_groups;
+        assert!(legal.contains(&parallelism), "parallelism {parallelism} is not in {legal:?}");
+        Self { parallelism, ..self.clone() }
+    }
+
     /// Every subtask, ascending.
     pub fn subtasks(&self) -> impl Iterator<Item = SubtaskId> + '_ {
         let of = |operator: &Operator| {

@@ -63,6 +63,9 @@ macro_rules! pass_notices {
         fn hears_checkpoints(&self) -> bool {
             self.next.hears_checkpoints()
         }
+        fn hears_end(&self) -> bool {
+            self.next.hears_end()
+        }
     };
 }
 
@@ -73,9 +76,9 @@ pub struct SourcePipe<S>(pub(crate) S);
 impl<S: Source> Pipe for SourcePipe<S> {
     type Out = S::Record;
 
-    fn fuse<C: Next<S::Record>>(&self, _: Place, next: C) -> Chain {
+    fn fuse<C: Next<S::Record>>(&self, place: Place, next: C) -> Chain {
         let next = Counted { next, records: 0 };
-        Chain::Source(Box::new(SourceHead { source: self.0.clone(), reader: None, next }))
+        Chain::Source(Box::new(SourceHead { source: self.0.clone().at(place), reader: None, next }))
     }
 
     fn side_edges(&self) -> Vec<EdgeId> {
@@ -118,6 +121,9 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.next.hears_checkpoints()
+    }
+    fn hears_end(&self) -> bool {
+        self.next.next.hears_end()
     }
 }
 
@@ -323,6 +329,9 @@ where
     }
     fn hears_checkpoints(&self) -> bool {
         P::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn hears_end(&self) -> bool {
+        true
     }
 }
 
@@ -557,6 +566,9 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         Q::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn hears_end(&self) -> bool {
+        true
     }
 }
 

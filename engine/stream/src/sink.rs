@@ -81,6 +81,9 @@ pub struct SinkContext {
     /// Which execution of which subtask. Names of uncommitted output contain both, so that a zombie
     /// never writes to its successor's output (K6); names of committed output contain no attempt.
     pub attempt: AttemptId,
+    /// Subtasks of the operator. At a lower parallelism than before, subtask `i` also takes the place of
+    /// every former subtask whose index is `i` modulo this (K5, K10).
+    pub parallelism: u32,
 }
 
 /// Writes the transactions of one sink subtask.
@@ -118,8 +121,8 @@ pub trait SinkWriter: Send + 'static {
     /// When it cannot be made visible; `is_fatal` when trying again cannot help.
     async fn commit(&mut self, committable: &[u8]) -> Result<(), ConnectorError>;
 
-    /// Removes every uncommitted transaction of earlier attempts of this subtask that is not in `keep`
-    /// (K5), and returns how many.
+    /// Removes every uncommitted transaction of earlier attempts of this subtask, and of those whose place
+    /// it takes, that is not in `keep` (K5), and returns how many.
     ///
     /// # Errors
     /// When they cannot be listed or removed.

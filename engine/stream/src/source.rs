@@ -5,6 +5,7 @@ use seawall_env::Env;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::chain::Place;
 use crate::error::ConnectorError;
 use crate::operator::Collect;
 use crate::record::Record;
@@ -21,7 +22,8 @@ pub trait Source: Clone + Send + Sync + 'static {
     type Reader: SourceReader<Record = Self::Record, Split = Self::Split>;
 
     /// Lists the splits of the whole input, each at its start. Called once, when a job starts without a
-    /// checkpoint; split `i` goes to subtask `i % parallelism`. `parallelism` is a hint for cutting.
+    /// checkpoint; split `i` goes to subtask `i % parallelism`. `parallelism` is a hint for cutting: with fewer
+    /// splits than subtasks some of those have nothing to read, after a rescale too.
     ///
     /// # Errors
     /// When the input is missing, unreadable or malformed as a whole.
@@ -30,6 +32,13 @@ pub trait Source: Clone + Send + Sync + 'static {
         env: &Env,
         parallelism: u32,
     ) -> Result<Vec<Self::Split>, ConnectorError>;
+
+    /// The same input, read by the subtask at `place`.
+    #[must_use]
+    fn at(self, place: Place) -> Self {
+        let _ = place;
+        self
+    }
 
     /// Opens a reader that continues each split at its position.
     ///

@@ -14,6 +14,7 @@ mod callbacks;
 mod checkpoint;
 mod commit;
 mod ends;
+mod rescale;
 mod shared_files;
 mod stop;
 mod trigger;
@@ -72,6 +73,7 @@ pub fn all() -> impl Iterator<Item = &'static Plant> {
         checkpoint::PLANTS,
         commit::PLANTS,
         ends::PLANTS,
+        rescale::PLANTS,
         shared_files::PLANTS,
         stop::PLANTS,
         trigger::PLANTS,

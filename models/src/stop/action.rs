@@ -46,6 +46,9 @@ impl fmt::Display for Action {
                 f.write_str("somebody asks the job to drain and stop")
             }
             Self::Ask(Request::Cancel) => f.write_str("somebody cancels the job"),
+            Self::Ask(Request::Rescale { parallelism }) => {
+                write!(f, "somebody asks for parallelism {parallelism}")
+            }
             Self::RecordPersisted => f.write_str("the record is durable"),
             Self::ManifestWritten(checkpoint) => {
                 write!(f, "the manifest of checkpoint {checkpoint} is durable")

@@ -63,6 +63,8 @@ impl Stop {
         };
         let plan = JobPlan {
             subtasks: vec![SubtaskPlan::source(SUBTASK)],
+            edges: Vec::new(),
+            parallelism_max: 128,
             checkpoint: CheckpointConfig {
                 interval: None,
                 on_cancel: RetentionOnCancel::Retain,

@@ -161,3 +161,64 @@ impl Side {
         self.0.iter().map(|it| it.one()).collect()
     }
 }
+
+/// So many subtasks per operator; `*` is a number that the seed chooses among those there are slots for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parallelism {
+    /// So many.
+    Exactly(NonZeroU32),
+    /// Drawn from the seed.
+    Any,
+}
+
+impl Parallelism {
+    /// The number, once the seed has chosen it.
+    ///
+    /// # Panics
+    /// Before that.
+    pub(crate) fn exactly(self) -> u32 {
+        match self {
+            Self::Exactly(parallelism) => parallelism.get(),
+            Self::Any => unreachable!("a schedule is resolved"),
+        }
+    }
+}
+
+impl Serialize for Parallelism {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Exactly(parallelism) => parallelism.serialize(serializer),
+            Self::Any => serializer.serialize_str("*"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Parallelism {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Number(u32),
+            Word(String),
+        }
+        match Text::deserialize(deserializer)? {
+            Text::Word(word) if word == "*" => Ok(Self::Any),
+            Text::Number(number) if number > 0 => {
+                Ok(Self::Exactly(NonZeroU32::new(number).expect("it is above 0")))
+            }
+            Text::Word(_) | Text::Number(_) => {
+                Err(de::Error::custom("expected a number of subtasks above 0, or \"*\""))
+            }
+        }
+    }
+}
+
+impl Field for Parallelism {
+    fn resolve(&mut self, cluster: Cluster, draw: &mut Draw<'_>) {
+        if *self == Self::Any {
+            let chosen = draw(u64::from(cluster.workers * cluster.slots_per_worker));
+            let chosen = u32::try_from(chosen).expect("drawn below the number of slots");
+            *self = Self::Exactly(NonZeroU32::MIN.saturating_add(chosen));
+        }
+    }
+}

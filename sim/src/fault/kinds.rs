@@ -643,6 +643,13 @@ pub const KINDS: &[Kind] = &[
     ),
     kind(
         Work,
+        "rescale",
+        "A person gives the job another parallelism.",
+        r#"rescale = { parallelism = "*" }"#,
+        Event("job-rescaled"),
+    ),
+    kind(
+        Work,
         "idle-input",
         "The sources have nothing to read for a while.",
         r#"idle_input = { for = "500ms..4s" }"#,

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use field::{Each, Nodes, Side};
+pub use field::{Each, Nodes, Parallelism, Side};
 pub(crate) use verb::FaultText;
 pub use verb::{
     Ask, AskFor, Bandwidth, Clock, Crash, CrashRack, DelayMessage, DiskError, DuplicateMessage,
     FailDisk, FailService, Flaky, HalfOpen, HangConnects, Hold, IdleInput, Kill, Leaving, LieKind,
-    LoseMessage, LyingDisk, MishapKind, Operation, Partition, Pause, Phase, RefuseConnects, Reset,
-    RollingRestart, Rot, SilentReconnect, SlowCheckpoint, SlowCpu, SlowDisk, SlowNetwork,
-    StaleListings, Swizzle, ThrottleDisk, VERBS, Verb, VerbDoc,
+    LoseMessage, LyingDisk, MishapKind, Operation, Partition, Pause, Phase, RefuseConnects,
+    Rescale, Reset, RollingRestart, Rot, SilentReconnect, SlowCheckpoint, SlowCpu, SlowDisk,
+    SlowNetwork, StaleListings, Swizzle, ThrottleDisk, VERBS, Verb, VerbDoc,
 };
 
 use crate::scenario::quantity::{TimeRange, show_time};

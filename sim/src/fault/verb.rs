@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::Draw;
-use super::field::{Each, Field, Nodes, Side, plain};
+use super::field::{Each, Field, Nodes, Parallelism, Side, plain};
 use crate::scenario::quantity::{BytesPerSecond, PerMillion, Percent, Time, TimeRange};
 use crate::scenario::{Cluster, OnText};
 use crate::world::Operations;
@@ -417,6 +417,11 @@ verbs! {
         /// What.
         #[serde(rename = "for")]
         what: AskFor,
+    }
+    /// Somebody asks for another parallelism, again and again until the job has it or refuses.
+    Rescale rescale {
+        /// Subtasks of every operator; `*` is drawn among those there are slots for.
+        parallelism: Parallelism,
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use seawall_env::Reaction;
-use seawall_runtime::control::Control;
+use seawall_runtime::control::{Ask as Request, Control};
 use seawall_stream::Job;
 
 use crate::fault::{Fault, Trigger, Verb};
@@ -167,12 +167,15 @@ impl Injector {
             Verb::Rot(it) => self.rot(it),
             Verb::FailService(it) => self.fail_service(it),
             Verb::IdleInput(it) => self.idle_input(it),
+            Verb::Rescale(it) => {
+                self.ask(Request::Rescale { parallelism: it.parallelism.exactly() });
+            }
             Verb::Hold(it) => {
                 let reporter = reporter.expect("validated: it waits for an event");
                 self.recorder.hold(self.world.now(), reporter, it.lasts.least);
             }
             Verb::FailDisk(it) => self.fail_disk(it),
-            Verb::Ask(it) => self.ask(it.what),
+            Verb::Ask(it) => self.ask(it.what.request()),
         }
         self.happen_after(due, None);
     }

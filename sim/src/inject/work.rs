@@ -3,18 +3,18 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use seawall_runtime::control::{Ask, Reply};
+use seawall_runtime::control::{Ask as Request, Reply};
 
 use super::Injector;
 use super::network::count;
-use crate::fault::{AskFor, IdleInput};
+use crate::fault::IdleInput;
 
 /// How long somebody waits who was not answered, before asking again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Injector {
-    pub(super) fn ask(&self, what: AskFor) {
-        let (this, ask) = (self.clone(), what.request());
+    pub(super) fn ask(&self, ask: Request) {
+        let this = self.clone();
         self.world.spawn("person", async move {
             let run = this.run.load(Ordering::Relaxed);
             while !is_answered(&ask, &this.control.ask(ask.clone()).await) {
@@ -42,9 +42,12 @@ impl Injector {
 }
 
 /// Whether a person is content. Who wants a savepoint asks until there is one.
-fn is_answered(ask: &Ask, reply: &Reply) -> bool {
+fn is_answered(ask: &Request, reply: &Reply) -> bool {
     match ask {
-        Ask::Checkpoint | Ask::Cancel => *reply != Reply::Ended,
-        Ask::Savepoint { .. } | Ask::Stop { .. } => matches!(reply, Reply::Completed { .. }),
+        Request::Checkpoint | Request::Cancel => *reply != Reply::Ended,
+        Request::Savepoint { .. } | Request::Stop { .. } => {
+            matches!(reply, Reply::Completed { .. })
+        }
+        Request::Rescale { .. } => matches!(reply, Reply::Rescaled { .. } | Reply::Refused { .. }),
     }
 }

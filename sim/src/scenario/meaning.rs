@@ -53,6 +53,8 @@ pub struct Then {
     pub is_claiming: bool,
     /// Whether what was committed behind the savepoint is taken back.
     pub is_rewinding: bool,
+    /// Subtasks of every operator, when they are others than before.
+    pub parallelism: Option<u32>,
     /// Whether the first run's data directory and the savepoint are deleted once the new run has its own.
     pub is_original_deleted: bool,
 }

@@ -62,6 +62,7 @@ pub(crate) struct ThenText {
     #[serde(default)]
     rewind: bool,
     delete_original: Option<Spanned<bool>>,
+    parallelism: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -8,7 +8,7 @@ use seawall_protocol::config::{CheckpointMode, RestartStrategy, StateBackend};
 use toml::Spanned;
 
 use super::ScenarioText;
-use super::meaning::{Claim, Scenario, Workload};
+use super::meaning::{Claim, Cluster, Scenario, Workload};
 use super::problem::{FileError, Problem, list_names, unknown};
 use super::quantity::Seeds;
 use crate::fault::{Fault, FaultText};
@@ -45,9 +45,11 @@ impl Scenario {
         text: &str,
         faults: &[Spanned<FaultText>],
     ) -> Result<Vec<Fault>, Vec<Problem>> {
-        let workers = self.cluster.workers;
+        let Cluster { workers, slots_per_worker } = self.cluster;
+        let slots = workers * slots_per_worker;
         let subtasks = subtasks(&self.workload);
-        let mut reader = Reader { text, workers, until: self.until, subtasks, ..Reader::default() };
+        let until = self.until;
+        let mut reader = Reader { text, workers, slots, until, subtasks, ..Reader::default() };
         let faults: Vec<_> =
             faults.iter().enumerate().map(|(index, it)| reader.fault(index + 1, it)).collect();
         match faults.into_iter().collect() {
@@ -103,6 +105,8 @@ struct Reader<'a> {
     text: &'a str,
     problems: Vec<Problem>,
     workers: u32,
+    /// Of all workers together.
+    slots: u32,
     until: Duration,
     /// The names of the job's subtasks, when the job is known.
     subtasks: Vec<String>,

@@ -456,6 +456,7 @@ impl<'a> Builder<'a> {
             | Event::WaitingForSlots { .. }
             | Event::RestartScheduled { .. }
             | Event::JobStopping { .. }
+            | Event::JobRescaled { .. }
             | Event::CancelRequested
             | Event::BacklogReported { .. }
             | Event::AlignmentTimedOut { .. }

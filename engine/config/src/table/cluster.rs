@@ -11,7 +11,7 @@ const COUNT: Kind = Kind::Whole { least: 0, most: INFINITE };
 
 const CLUSTER: &str = "a cluster: coordinator and worker share one process";
 const LEADERS: &str = "a second coordinator that takes over";
-const ADAPTING: &str = "a job that changes its parallelism while it runs";
+const ADAPTING: &str = "a job that changes its parallelism by itself";
 
 /// Heartbeats and other limits after which something is taken for dead.
 pub(super) const DETECTION: &[Key] = &[

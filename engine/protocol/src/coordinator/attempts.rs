@@ -37,8 +37,15 @@ impl Coordinator {
             let finish_together = self.finish_together(&subtasks);
             let locations = locations.clone();
             let is_stopping = self.is_stopping();
-            let deployment =
-                Deployment { attempt, restore, is_stopping, subtasks, locations, finish_together };
+            let deployment = Deployment {
+                attempt,
+                parallelism: self.parallelism(),
+                restore,
+                is_stopping,
+                subtasks,
+                locations,
+                finish_together,
+            };
             self.send(worker, Order::Deploy(deployment), effects);
         }
         self.sweep_shared(self.store.durable().next_checkpoint, effects);
@@ -170,6 +177,8 @@ impl Coordinator {
         let is_cancelled = self.is_cancelled();
         let skipped = if is_cancelled {
             SkipReason::CoordinatorShutdown
+        } else if self.is_outgrown() {
+            SkipReason::CoordinatorSuspend
         } else {
             effects.push(Effect::Note(Event::AttemptFailed { attempt, cause }));
             SkipReason::CoordinatorSuspend
@@ -235,6 +244,10 @@ impl Coordinator {
         if self.is_cancelled() && !self.is_stopping() && !self.store.is_publishing_stop() {
             sometimes!(CancelledAttemptStops);
             return self.end_cancelled();
+        }
+        if self.is_outgrown() && !is_fatal {
+            self.job = Job::Waiting;
+            return;
         }
         match self.failover.decide(is_fatal, effects) {
             Decision::Restart(delay) => {

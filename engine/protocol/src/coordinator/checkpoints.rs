@@ -38,7 +38,9 @@ impl Coordinator {
         assert!(execution.phase == Phase::Running, "triggered in {:?}", execution.phase);
         let attempt = execution.attempt;
         let finished = execution.finished();
-        if let Some(reason) = self.end_keeps_from(&finished, wanted.is_final()) {
+        let is_rescale = matches!(wanted.kind, CheckpointKind::Rescale { .. });
+        let of_rescale = self.end_keeps_from_rescale().filter(|_| is_rescale);
+        if let Some(reason) = self.end_keeps_from(&finished, wanted.is_final()).or(of_rescale) {
             sometimes!(EndKeepsReservedFromBeginning);
             self.trigger.on_stop_aborted();
             return refuse(wanted, reason, effects);
@@ -177,6 +179,9 @@ impl Coordinator {
                     Some(CheckpointKind::StopWithSavepoint { .. }) => {
                         self.store.stop_at(checkpoint);
                     }
+                    Some(CheckpointKind::Rescale { parallelism }) => {
+                        self.store.rescale_at(checkpoint, parallelism);
+                    }
                     Some(CheckpointKind::Checkpoint) | None => {}
                 }
                 self.store.request(Purpose::Publish(checkpoint));
@@ -230,6 +235,7 @@ impl Coordinator {
         let is_stop = matches!(completed.kind, CheckpointKind::StopWithSavepoint { .. });
         match completed.request {
             Some(id) if is_stop => self.stop_requests.insert(0, id), // Answered when the job stopped.
+            Some(_) if matches!(completed.kind, CheckpointKind::Rescale { .. }) => {}
             Some(id) => {
                 sometimes!(AskedCheckpointCompletes);
                 effects.push(Effect::Answer { id, answer: Answer::Completed(checkpoint) });
@@ -282,6 +288,9 @@ impl Coordinator {
         if is_littered {
             sometimes!(LitterIsSwept);
             self.sweep_shared(checkpoint, effects);
+        }
+        if let CheckpointKind::Rescale { parallelism } = completed.kind {
+            self.on_rescaled(checkpoint, parallelism, completed.request, effects);
         }
     }
 
@@ -337,6 +346,7 @@ impl Coordinator {
         if let CheckpointKind::StopWithSavepoint { drain } = aborted.kind {
             self.on_stop_aborted(checkpoint, drain, reason, effects);
         }
+        self.store.forget_rescale(checkpoint);
         if aborted.is_budget_spent {
             let cause = format!("checkpoint {checkpoint} {}", reason.in_words());
             self.fail_attempt(cause, false, effects);

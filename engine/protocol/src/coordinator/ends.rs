@@ -38,6 +38,7 @@ impl Coordinator {
             return;
         }
         let have_all_ended = execution.have_all_ended();
+        self.on_ended_in_rescale(by, effects);
         if !self.plan.checkpoint.is_taken_after_finish {
             sometimes!(EndStopsCheckpoints);
             self.trigger.stop_automatic(effects);
@@ -130,9 +131,9 @@ impl Coordinator {
         let alignment = match kind {
             CheckpointKind::Checkpoint => self.plan.checkpoint.alignment,
             // A savepoint outlives the channels of its job, so it holds nothing that was in them.
-            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => {
-                Alignment::Aligned
-            }
+            CheckpointKind::Savepoint
+            | CheckpointKind::StopWithSavepoint { .. }
+            | CheckpointKind::Rescale { .. } => Alignment::Aligned,
         };
         let barrier = Barrier { checkpoint, kind, alignment };
         for (worker, subtasks) in execution.by_worker(due.iter().map(|it| it.subtask)) {

@@ -17,7 +17,7 @@
 //! What follows from the state alone, and not from one input, is decided in one place after every
 //! input: `settle`.
 //!
-//! Deliberately absent: more than one region (O5) and rescaling.
+//! Deliberately absent: more than one region (O5).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -31,6 +31,7 @@ use crate::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use crate::event::{AbortReason, Event};
 use crate::execution::{Execution, Phase, slots_needed};
 use crate::failover::Failover;
+use crate::graph::Edge;
 use crate::ids::{Attempt, CheckpointId, SessionId, SubtaskId, WorkerId};
 use crate::limits::REMEMBERED_ABORTED_MAX;
 use crate::message::{CheckpointKind, Order, ToCoordinator, ToWorker};
@@ -45,6 +46,7 @@ mod attempts;
 mod checkpoints;
 mod ends;
 mod requests;
+mod rescale;
 mod savepoints;
 mod workers;
 
@@ -53,6 +55,10 @@ mod workers;
 pub struct JobPlan {
     /// Every subtask, ascending.
     pub subtasks: Vec<SubtaskPlan>,
+    /// Who sends to whom, at any parallelism.
+    pub edges: Vec<Edge>,
+    /// The most subtasks an operator can have: the key groups (M3).
+    pub parallelism_max: u32,
     /// When checkpoints are taken.
     pub checkpoint: CheckpointConfig,
     /// How failures are answered.
@@ -70,12 +76,14 @@ pub struct SubtaskPlan {
     pub upstream: Vec<SubtaskId>,
     /// Whether a restore hands all of its operator's state to each of its subtasks (M5, N5).
     pub has_union_state: bool,
+    /// Whether its end has an effect of its own, which no subtask may have again.
+    pub acts_at_end: bool,
 }
 
 impl SubtaskPlan {
     /// A source subtask.
     pub fn source(subtask: SubtaskId) -> Self {
-        Self { subtask, upstream: Vec::new(), has_union_state: false }
+        Self { subtask, upstream: Vec::new(), has_union_state: false, acts_at_end: false }
     }
 
     /// Whether barriers are always injected here.
@@ -154,6 +162,11 @@ pub enum Request {
     },
     /// The end of the job, at once.
     Cancel,
+    /// The job goes on with so many subtasks per operator (M7).
+    Rescale {
+        /// Subtasks of every operator.
+        parallelism: u32,
+    },
 }
 
 /// How a request ended.
@@ -165,6 +178,11 @@ pub enum Answer {
     Aborted(CheckpointId, AbortReason),
     /// The job ended, with this result.
     Ended(JobResult),
+    /// An attempt with so many subtasks per operator runs.
+    Rescaled {
+        /// Subtasks of every operator.
+        parallelism: u32,
+    },
     /// It never began; why, for people.
     Refused(String),
 }
@@ -319,6 +337,8 @@ pub struct Coordinator {
     behind: BTreeSet<WorkerId>,
     /// Who asked for the end of the job.
     cancels: Vec<RequestId>,
+    /// Who waits for an attempt of the record's parallelism.
+    rescale_requests: Vec<RequestId>,
     shared: SharedFiles,
     /// Since the last completion a checkpoint was given up whose subtasks may have written shared files
     /// that nobody was told of.
@@ -380,6 +400,7 @@ impl Coordinator {
             cleaning: BTreeMap::new(),
             behind: BTreeSet::new(),
             cancels: Vec::new(),
+            rescale_requests: Vec::new(),
             shared: SharedFiles::new(),
             is_littered: false,
             failover: Failover::new(plan.restart.clone()),
@@ -635,6 +656,7 @@ impl Coordinator {
         }
         if self.leadership == Leadership::Leading {
             self.settle_savepoints(effects);
+            self.settle_rescale(effects);
             self.end_when_finished(effects);
             self.cancel_when_possible(effects);
             if self.trigger.begin(self.load(), effects) {

@@ -34,6 +34,9 @@ impl Coordinator {
                 kind
             }
             Request::Cancel => return self.on_cancel_requested(id, effects),
+            Request::Rescale { parallelism } => {
+                return self.on_rescale_requested(id, parallelism, effects);
+            }
         };
         self.trigger.request(kind, id, effects);
     }
@@ -117,7 +120,8 @@ impl Coordinator {
             self.abort(checkpoint, AbortReason::CoordinatorShutdown, effects);
         }
         let stops = core::mem::take(&mut self.stop_requests);
-        for id in core::mem::take(&mut self.cancels).into_iter().chain(stops) {
+        let rescales = core::mem::take(&mut self.rescale_requests);
+        for id in core::mem::take(&mut self.cancels).into_iter().chain(stops).chain(rescales) {
             sometimes!(RequestEndsWithTheJob);
             let answer = match outcome {
                 Outcome::Result(result) => Answer::Ended(*result),

@@ -117,11 +117,11 @@ impl Coordinator {
 
     /// Whether the job stops already, or such a stop is pending.
     pub(super) fn has_stop(&self, kind: CheckpointKind) -> bool {
-        self.is_stopping() || self.has_begun_stop(|it| it == kind)
+        self.is_stopping() || self.has_begun(|it| it == kind)
     }
 
-    /// Whether such a stop is asked for or pending.
-    fn has_begun_stop(&self, is_such: impl Fn(CheckpointKind) -> bool) -> bool {
+    /// Whether such a checkpoint is asked for or pending.
+    pub(super) fn has_begun(&self, is_such: impl Fn(CheckpointKind) -> bool) -> bool {
         let is_pending = |it: CheckpointId| self.pending.get(it).is_some_and(|it| is_such(it.kind));
         self.pending.ids().into_iter().any(is_pending) || self.trigger.awaits(is_such)
     }
@@ -129,7 +129,7 @@ impl Coordinator {
     /// Whoever joined a stop that never began hears so.
     fn settle_joined(&mut self, effects: &mut Vec<Effect>) {
         let is_stop = |it| matches!(it, CheckpointKind::StopWithSavepoint { .. });
-        if self.stop_requests.is_empty() || self.is_stopping() || self.has_begun_stop(is_stop) {
+        if self.stop_requests.is_empty() || self.is_stopping() || self.has_begun(is_stop) {
             return;
         }
         for id in core::mem::take(&mut self.stop_requests) {

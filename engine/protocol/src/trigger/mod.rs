@@ -125,7 +125,9 @@ impl Trigger {
     pub fn request(&mut self, kind: CheckpointKind, id: RequestId, effects: &mut Vec<Effect>) {
         let rank = match kind {
             CheckpointKind::Checkpoint => Rank::Manual,
-            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => Rank::Savepoint,
+            CheckpointKind::Savepoint
+            | CheckpointKind::StopWithSavepoint { .. }
+            | CheckpointKind::Rescale { .. } => Rank::Savepoint,
         };
         let wanted = Wanted::new(rank, kind, Some(id));
         if self.running.is_some() {

@@ -15,6 +15,7 @@ mod faults;
 mod inputs;
 mod promises;
 mod requests;
+mod rescale;
 mod script;
 mod world;
 
@@ -36,9 +37,12 @@ fn plan() -> JobPlan {
         subtask: SubtaskId::new(operator, index),
         upstream: (0..2).filter(|_| operator == 1).map(|it| SubtaskId::new(0, it)).collect(),
         has_union_state: false,
+        acts_at_end: operator == 1,
     };
     JobPlan {
         subtasks: vec![subtask(0, 0), subtask(0, 1), subtask(1, 0), subtask(1, 1)],
+        edges: Vec::new(),
+        parallelism_max: 128,
         checkpoint: CheckpointConfig::default(),
         restart: RestartStrategy::FixedDelay { attempts: 10_000, delay: Duration::from_secs(1) },
         heartbeat: HeartbeatConfig::default(),

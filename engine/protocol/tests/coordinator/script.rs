@@ -46,6 +46,20 @@ impl Script {
         Self { coordinator: Coordinator::new(plan), writes: 0 }
     }
 
+    /// Makes every record write durable that was asked for, and all that follow.
+    pub(crate) fn persist_all(&mut self) -> Vec<Effect> {
+        let mut all = Vec::new();
+        loop {
+            let mut effects = Vec::new();
+            self.coordinator.handle(Input::RecordPersisted(WriteId(self.writes)), &mut effects);
+            if let [Effect::Note(Event::StaleInput { .. })] = effects.as_slice() {
+                return all;
+            }
+            self.writes += 1;
+            all.extend(effects);
+        }
+    }
+
     #[track_caller]
     pub(crate) fn check(&mut self, input: Input, expected: &[&str]) {
         let mut effects = Vec::new();
@@ -80,7 +94,7 @@ impl Script {
 pub(crate) fn two_workers() -> JobPlan {
     let source = SubtaskPlan::source(SubtaskId::new(0, 0));
     let upstream = vec![source.subtask];
-    let sink = SubtaskPlan { subtask: SubtaskId::new(1, 1), upstream, has_union_state: false };
+    let sink = SubtaskPlan { upstream, ..SubtaskPlan::source(SubtaskId::new(1, 1)) };
     JobPlan { subtasks: vec![source, sink], ..plan() }
 }
 

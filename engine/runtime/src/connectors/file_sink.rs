@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use crc32fast::Hasher;
 use seawall_env::{Disk, Env, File};
 use seawall_probe::{buggify, sometimes};
-use seawall_protocol::{Attempt, AttemptId, CheckpointId, SubtaskId};
+use seawall_protocol::{Attempt, AttemptId, CheckpointId, OperatorId, SubtaskId};
 use seawall_stream::{ConnectorError, Record, Sink, SinkContext, SinkWriter, Traces};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,7 @@ pub struct FileSinkWriter<R> {
     sink: FileSink<R>,
     env: Env,
     attempt: AttemptId,
+    parallelism: u32,
     /// Records not yet appended to the open file.
     buffer: Vec<u8>,
     open: Option<OpenFile>,
@@ -118,7 +119,7 @@ impl<R: Record> Sink for FileSink<R> {
     type Writer = FileSinkWriter<R>;
 
     async fn open(&self, context: SinkContext) -> Result<FileSinkWriter<R>, ConnectorError> {
-        let SinkContext { env, attempt } = context;
+        let SinkContext { env, attempt, parallelism } = context;
         let pending = self.directory.join(PENDING_DIRECTORY);
         durable::create_directory(env.disk.as_ref(), &pending)
             .await
@@ -127,6 +128,7 @@ impl<R: Record> Sink for FileSink<R> {
             sink: self.clone(),
             env,
             attempt,
+            parallelism,
             buffer: Vec::new(),
             open: None,
             files: 0,
@@ -382,8 +384,10 @@ impl<R: Record> SinkWriter for FileSinkWriter<R> {
         let mut removed = 0;
         for path in entries.into_iter().filter(|it| !it.is_directory).map(|it| it.path) {
             let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
-            let is_lingering =
-                attempt_of(&self.sink.prefix, subtask, name).is_some_and(|it| it < attempt);
+            let of = attempt_of(&self.sink.prefix, subtask.operator, name);
+            let is_lingering = of.is_some_and(|(index, it)| {
+                index % self.parallelism == subtask.index && it < attempt
+            });
             if !is_lingering || kept.contains(&path) {
                 sometimes!(is_lingering, RestoredFileIsKept);
                 continue;
@@ -421,11 +425,11 @@ fn any_attempt_of(prefix: &str, name: &str) -> Option<Attempt> {
     rest.split_once('-')?.0.parse().ok().map(Attempt)
 }
 
-/// The attempt in a name that [`pending_name`] gave to the subtask.
-fn attempt_of(prefix: &str, subtask: SubtaskId, name: &str) -> Option<Attempt> {
-    let SubtaskId { operator, index } = subtask;
-    let rest = name.strip_prefix(prefix)?.strip_prefix(&format!("-{operator}-{index}-attempt-"))?;
+/// The subtask's index and the attempt in a name that [`pending_name`] gave to one of the operator.
+fn attempt_of(prefix: &str, operator: OperatorId, name: &str) -> Option<(u32, Attempt)> {
+    let rest = name.strip_prefix(prefix)?.strip_prefix(&format!("-{operator}-"))?;
+    let (index, rest) = rest.split_once("-attempt-")?;
     let (attempt, file) = rest.strip_suffix(".tmp")?.split_once('-')?;
     file.parse::<u64>().ok()?;
-    attempt.parse().ok().map(Attempt)
+    Some((index.parse().ok()?, Attempt(attempt.parse().ok()?)))
 }

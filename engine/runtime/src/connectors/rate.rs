@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall_env::Env;
+use seawall_stream::chain::Place;
 use seawall_stream::{Collect, ConnectorError, Progress, Source, SourceReader};
 
 const NANOS: u128 = 1_000_000_000;
@@ -16,15 +17,15 @@ const NANOS: u128 = 1_000_000_000;
 pub struct Rated<S> {
     source: S,
     records_per_second: Option<u64>,
+    /// Subtasks that share the limit.
     parallelism: u32,
 }
 
 impl<S: Source> Rated<S> {
-    /// `source` with at most `records_per_second` over all `parallelism` subtasks; `None` is no limit.
-    pub fn new(source: S, records_per_second: Option<u64>, parallelism: u32) -> Self {
+    /// `source` with at most `records_per_second` over all subtasks; `None` is no limit.
+    pub fn new(source: S, records_per_second: Option<u64>) -> Self {
         assert_ne!(records_per_second, Some(0), "a source with rate 0 never ends");
-        assert_ne!(parallelism, 0, "a source has at least one subtask");
-        Self { source, records_per_second, parallelism }
+        Self { source, records_per_second, parallelism: 1 }
     }
 }
 
@@ -40,6 +41,10 @@ impl<S: Source> Source for Rated<S> {
         parallelism: u32,
     ) -> Result<Vec<S::Split>, ConnectorError> {
         self.source.enumerate(env, parallelism).await
+    }
+
+    fn at(self, place: Place) -> Self {
+        Self { source: self.source.at(place), parallelism: place.parallelism, ..self }
     }
 
     async fn open(&self, env: &Env, splits: Vec<S::Split>) -> Result<Self::Reader, ConnectorError> {

@@ -13,15 +13,13 @@ use seawall_stream::{ConnectorError, Sink, SinkContext, SinkWriter, Traces};
 pub struct Slow<S> {
     sink: S,
     records_per_second: Option<u64>,
-    parallelism: u32,
 }
 
 impl<S: Sink> Slow<S> {
-    /// `sink` with at most `records_per_second` over all `parallelism` subtasks; `None` is no limit.
-    pub fn new(sink: S, records_per_second: Option<u64>, parallelism: u32) -> Self {
+    /// `sink` with at most `records_per_second` over all subtasks; `None` is no limit.
+    pub fn new(sink: S, records_per_second: Option<u64>) -> Self {
         assert_ne!(records_per_second, Some(0), "a sink with rate 0 never ends");
-        assert_ne!(parallelism, 0, "a sink has at least one subtask");
-        Self { sink, records_per_second, parallelism }
+        Self { sink, records_per_second }
     }
 }
 
@@ -46,7 +44,7 @@ impl<S: Sink> Sink for Slow<S> {
         let env = context.env.clone();
         let nanos_per_record = self
             .records_per_second
-            .map_or(0, |rate| (u64::from(self.parallelism) * 1_000_000_000).div_ceil(rate));
+            .map_or(0, |rate| (u64::from(context.parallelism) * 1_000_000_000).div_ceil(rate));
         let writer = self.sink.open(context).await?;
         Ok(SlowWriter { writer, env, cost: Duration::from_nanos(nanos_per_record), unpaid: 0 })
     }

@@ -146,14 +146,20 @@ impl Manifest {
         }
     }
 
+    /// Whether it was taken so that the job goes on from it with this parallelism.
+    fn is_rescale_to(&self, parallelism: u32) -> bool {
+        self.kind == CheckpointKind::Rescale { parallelism }
+    }
+
     fn difference(&self, operators: &[OperatorInfo]) -> Option<String> {
+        let is_rescale = operators.first().is_some_and(|it| self.is_rescale_to(it.parallelism));
         for (then, now) in self.operators.iter().zip(operators) {
             if (then.id, &then.name) != (now.id, &now.name) {
                 let (then, now) = (&then.name, &now.name);
                 return Some(format!("operator {then} was where operator {now} is now"));
             }
             let name = &now.name;
-            if then.parallelism != now.parallelism {
+            if then.parallelism != now.parallelism && !is_rescale {
                 let (then, now) = (then.parallelism, now.parallelism);
                 return Some(format!("{name} had parallelism {then}, and has {now} now"));
             }

@@ -199,11 +199,13 @@ pub async fn read(storage: &Storage) -> Result<Manifest, StorageError> {
         StorageError::NoSavepoint { path, why, hint }
     };
     match manifest::read_in(storage, storage.root()).await {
-        Ok(manifest) if manifest.kind == CheckpointKind::Checkpoint => Err(no_savepoint(
-            "it is a checkpoint, which belongs to its job",
-            "take a savepoint: seawall savepoint trigger <DIR>",
-        )),
-        Ok(manifest) => Ok(manifest),
+        Ok(manifest) => match manifest.kind {
+            CheckpointKind::Savepoint | CheckpointKind::StopWithSavepoint { .. } => Ok(manifest),
+            CheckpointKind::Checkpoint | CheckpointKind::Rescale { .. } => Err(no_savepoint(
+                "it is a checkpoint, which belongs to its job",
+                "take a savepoint: seawall savepoint trigger <DIR>",
+            )),
+        },
         Err(error) if error.is_not_found() => {
             let is_empty = storage.list(storage.root()).await.is_ok_and(|it| it.is_empty());
             Err(if is_empty {
@@ -333,13 +335,24 @@ pub async fn import(
             "to go on later, stop without --drain".into(),
         ));
     }
-    let operators = operators_of(job);
-    for now in &operators {
+    let mut operators = operators_of(job);
+    let mut kind = CheckpointKind::Checkpoint;
+    for now in &mut operators {
         let Some(then) = savepoint.operators.iter().find(|it| it.uid == now.uid) else { continue };
-        check_scale(then, now).map_err(|why| {
-            let hint = format!("run with parallelism {}", then.parallelism);
-            unfit(why, hint)
-        })?;
+        if then.key_groups != now.key_groups {
+            let (then, now, name) = (then.key_groups, now.key_groups, &now.name);
+            let why = format!("{name} had {then} key groups, and has {now} now");
+            let hint = "key groups stay what they were: choose a parallelism that has as many";
+            return Err(unfit(why, hint.into()));
+        }
+        if then.parallelism != now.parallelism {
+            kind = CheckpointKind::Rescale { parallelism: now.parallelism };
+            now.parallelism = then.parallelism;
+        }
+    }
+    let is_rescale = kind != CheckpointKind::Checkpoint;
+    if let Some(finished) = savepoint.finished.first().filter(|_| is_rescale) {
+        return Err(unfit(ended_then(*finished, job), SAME_PARALLELISM.into()));
     }
     let checkpoint = savepoint.checkpoint;
     let now_of = |then: SubtaskId| {
@@ -357,6 +370,9 @@ pub async fn import(
     for handle in &savepoint.snapshots {
         let read = snapshot::read_in(from, from.root(), checkpoint, handle).await;
         let mut found = read.map_err(|error| lacking(from, error))?;
+        if is_rescale && found.is_ended {
+            return Err(unfit(ended_then(handle.subtask, job), SAME_PARALLELISM.into()));
+        }
         let (now, subtask) = match now_of(handle.subtask) {
             Ok(found) => found,
             Err(uid) if has_state(&found) && !allows_lost_state => {
@@ -389,7 +405,9 @@ pub async fn import(
         snapshots.push(snapshot::write(into, &translated).await?);
     }
     let attempt = savepoint.snapshots.iter().map(|it| it.attempt).max().unwrap_or_default();
-    for subtask in job.subtasks().filter(|it| !restored.contains(it)) {
+    // An operator that the savepoint knows has all of its subtasks there, at whatever parallelism.
+    let known: BTreeSet<_> = restored.iter().map(|it| it.operator).collect();
+    for subtask in job.subtasks().filter(|it| !known.contains(&it.operator)) {
         snapshots.push(begin(into, job, subtask, attempt, checkpoint, listed).await?);
     }
     snapshots.sort_by_key(|it| it.subtask);
@@ -397,7 +415,7 @@ pub async fn import(
         job: id,
         job_name: job.name.clone(),
         checkpoint,
-        kind: CheckpointKind::Checkpoint,
+        kind,
         operators: operators.clone(),
         snapshots,
         finished,
@@ -406,17 +424,11 @@ pub async fn import(
     Ok(manifest)
 }
 
-fn check_scale(then: &OperatorInfo, now: &OperatorInfo) -> Result<(), String> {
-    let name = &now.name;
-    if then.parallelism != now.parallelism {
-        let (then, now) = (then.parallelism, now.parallelism);
-        return Err(format!("{name} had parallelism {then}, and has {now} now"));
-    }
-    if then.key_groups != now.key_groups {
-        let (then, now) = (then.key_groups, now.key_groups);
-        return Err(format!("{name} had {then} key groups, and has {now} now"));
-    }
-    Ok(())
+const SAME_PARALLELISM: &str = "run with the parallelism that the savepoint was taken with";
+
+fn ended_then(subtask: SubtaskId, job: &Job) -> String {
+    let parallelism = job.parallelism;
+    format!("{subtask} had read all its input, so that it cannot be divided among {parallelism}")
 }
 
 /// A file that the manifest names is not there.

@@ -7,7 +7,7 @@ use seawall_protocol::event::Event;
 use toml::Spanned;
 
 use super::Reader;
-use crate::fault::{Fault, FaultText, MishapKind, Nodes, On, Trigger, Verb};
+use crate::fault::{Fault, FaultText, MishapKind, Nodes, On, Parallelism, Trigger, Verb};
 use crate::scenario::OnText;
 use crate::scenario::meaning::Node;
 use crate::scenario::problem::{Problem, list_names, unknown};
@@ -189,12 +189,29 @@ impl Reader<'_> {
             let message = "`gap` has no effect without `times`";
             self.problem(Problem::at(span.clone(), message));
         }
+        if let Verb::Rescale(it) = verb
+            && let Parallelism::Exactly(parallelism) = it.parallelism
+        {
+            self.fits_the_slots(span.clone(), parallelism.get());
+        }
         if let Verb::Clock(clock) = verb
             && clock.ahead.is_none()
             && clock.drift.is_none()
         {
             let message = "the clock does nothing, expected `ahead`, `drift` or both";
             self.problem(Problem::at(span.clone(), message));
+        }
+    }
+
+    /// A job that asks for more waits for ever.
+    pub(super) fn fits_the_slots(&mut self, span: Range<usize>, parallelism: u32) {
+        let slots = self.slots;
+        if parallelism > slots {
+            let message = format!(
+                "parallelism {parallelism} needs {parallelism} slots, the cluster has {slots}"
+            );
+            let hint = "raise `workers` or `slots_per_worker`";
+            self.problem(Problem::at(span, message).hint(hint));
         }
     }
 

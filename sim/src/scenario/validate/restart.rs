@@ -120,6 +120,11 @@ impl Reader<'_> {
             let message = "a claimed savepoint belongs to the new run, so nobody deletes it";
             self.problem(Problem::at(delete.span(), message).hint("drop `claim`"));
         }
+        let parallelism = text.parallelism.as_ref().map(|it| {
+            let parallelism = self.at_least_one("`parallelism`", it);
+            self.fits_the_slots(it.span(), parallelism);
+            parallelism
+        });
         Then {
             start_from: match text.start_from.get_ref().as_str() {
                 "stop" => StartFrom::Stop,
@@ -127,6 +132,7 @@ impl Reader<'_> {
             },
             is_claiming: text.claim,
             is_rewinding: text.rewind,
+            parallelism,
             is_original_deleted,
         }
     }

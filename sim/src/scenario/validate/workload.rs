@@ -29,10 +29,9 @@ impl Reader<'_> {
                 ),
             ));
         }
-        Cluster {
-            workers: self.workers,
-            slots_per_worker: self.at_least_one("`slots_per_worker`", &cluster.slots_per_worker),
-        }
+        let slots_per_worker = self.at_least_one("`slots_per_worker`", &cluster.slots_per_worker);
+        self.slots = self.workers.saturating_mul(slots_per_worker);
+        Cluster { workers: self.workers, slots_per_worker }
     }
 
     pub(super) fn workload(&mut self, shapes: &ScenarioText, cluster: Cluster) -> Option<Workload> {
