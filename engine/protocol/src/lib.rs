@@ -42,9 +42,11 @@ pub mod subtask;
 pub mod tamper;
 pub mod trigger;
 pub mod unaligned;
+pub mod watermark;
 pub mod worker;
 
 pub use ids::{
     Attempt, AttemptId, ChannelId, CheckpointId, FencingToken, JobId, OperatorId, SessionId,
     SubtaskId, WorkerId,
 };
+pub use watermark::{EventTime, Watermark};
