@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use seawall_env::{Disk, Entry, Env, File, Network, Scratch};
-use seawall_protocol::CheckpointId;
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::tamper::Tamper;
+use seawall_protocol::{CheckpointId, EventTime};
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_stream::batch::Batch;
 use seawall_stream::chain::{
@@ -480,6 +480,9 @@ impl Outputs for Misrestored {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.inner.on_watermark(time);
+    }
 }
 
 #[async_trait]
@@ -573,6 +576,9 @@ impl OperatorChain for Forgetful {
     fn take_dirty_bytes(&mut self) -> u64 {
         self.inner.take_dirty_bytes()
     }
+    fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+        self.inner.fire_timers(time, limit)
+    }
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
     }
@@ -607,6 +613,9 @@ macro_rules! delegate_chain {
     () => {
         fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
             self.inner.on_batch(batch)
+        }
+        fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+            self.inner.fire_timers(time, limit)
         }
         fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
             self.inner.on_end(limit)

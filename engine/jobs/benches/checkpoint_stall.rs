@@ -22,7 +22,7 @@ use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrateg
 use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::event::Event;
 use seawall_protocol::record::JobResult;
-use seawall_protocol::{CheckpointId, JobId, WorkerId};
+use seawall_protocol::{CheckpointId, EventTime, JobId, WorkerId};
 use seawall_runtime::connectors::file_sink::FileSink;
 use seawall_runtime::connectors::generator::GeneratorSource;
 use seawall_runtime::control::Control;
@@ -184,6 +184,9 @@ impl Outputs for Timed {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.inner.on_watermark(time);
+    }
 }
 
 impl OperatorChain for Timed {
@@ -191,6 +194,9 @@ impl OperatorChain for Timed {
         self.inner.on_batch(batch)?;
         self.ends.push(Instant::now());
         Ok(())
+    }
+    fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+        self.inner.fire_timers(time, limit)
     }
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)

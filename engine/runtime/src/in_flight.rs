@@ -123,6 +123,7 @@ impl Capture {
                 Element::Batch(_)
                 | Element::Barrier(_)
                 | Element::CancelMarker(_)
+                | Element::Watermark(_)
                 | Element::End => part.add(element),
             }
             part.looked_at += 1;

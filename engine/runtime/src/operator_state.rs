@@ -89,7 +89,7 @@ pub(crate) fn restore(
 
 #[cfg(test)]
 mod tests {
-    use seawall_protocol::{Attempt, CheckpointId, SubtaskId};
+    use seawall_protocol::{Attempt, CheckpointId, EventTime, SubtaskId};
     use seawall_stream::chain::{EdgePort, Notice, SinkPort};
     use seawall_stream::operator_state::{ListState, StateCell, UnionState, Visit};
 
@@ -115,6 +115,7 @@ mod tests {
         fn hears_checkpoints(&self) -> bool {
             false
         }
+        fn on_watermark(&mut self, _: EventTime) {}
     }
 
     fn stored(index: u32, items: &[u64]) -> Snapshot {

@@ -30,7 +30,8 @@ use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask, Timer};
 use seawall_protocol::tamper::DataStep;
-use seawall_protocol::{AttemptId, ChannelId, CheckpointId, SubtaskId};
+use seawall_protocol::watermark::Valve;
+use seawall_protocol::{AttemptId, ChannelId, CheckpointId, EventTime, SubtaskId, Watermark};
 use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, StreamError};
@@ -48,6 +49,7 @@ use crate::task::LATE;
 use crate::timers::Timers;
 use crate::wire::Outgoing;
 
+mod event_time;
 mod unaligned;
 
 use unaligned::{Captured, RestoredOutput, Unsealed, is_pointwise};
@@ -219,6 +221,8 @@ struct Driver {
     files: StateFiles,
     /// Inputs that effects gave rise to.
     inputs: VecDeque<Input>,
+    /// What the input channels say of event time.
+    valve: Valve,
     /// Channels that have not delivered `End`.
     open_channels: BTreeSet<ChannelId>,
     /// How long each phase of each snapshot takes.
@@ -335,6 +339,7 @@ impl Driver {
             is_ended: is_at_end,
             has_told_end: false,
             is_behind: false,
+            valve: Valve::new(channels),
             open_channels: (0..channels).map(ChannelId).collect(),
             watches: Watches::default(),
             answered: CheckpointId::default(),
@@ -430,14 +435,21 @@ impl Driver {
                     }
                 }
                 Progress::Ended => {
-                    if !self.is_ended {
-                        self.tell(Notice::Ended).await?;
-                    }
-                    self.is_ended = true;
+                    self.end_source().await?;
                     self.tell_end().await?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Emits what depends on the end of the input, unless the restored snapshot was taken after it.
+    async fn end_source(&mut self) -> Result<(), Failure> {
+        if !self.is_ended {
+            self.chain.outputs().on_watermark(EventTime::MAX);
+            self.tell(Notice::Ended).await?;
+        }
+        self.is_ended = true;
         Ok(())
     }
 
@@ -567,8 +579,11 @@ impl Driver {
             Element::CancelMarker(checkpoint) => {
                 self.feed_core(Input::CancelMarker { channel, checkpoint }).await
             }
+            Element::Watermark(watermark) => self.on_channel_watermark(channel, watermark).await,
             Element::End => {
                 self.open_channels.remove(&channel);
+                let end = Watermark { time: EventTime::MAX, is_idle: false };
+                self.on_channel_watermark(channel, end).await?;
                 if self.open_channels.is_empty() { self.end_input().await } else { Ok(()) }
             }
             Element::Closed => self.feed_core(Input::Closed { channel }).await,
@@ -590,13 +605,18 @@ impl Driver {
             self.files.settle().await;
             self.offer_ready()?;
             while !self.flow().await? {
-                poll_fn(|context| self.outlets.poll_room(context)).await;
+                self.room().await;
             }
             self.flush_sink().await?;
         }
         self.flush_edges();
         self.offer_ready()?;
         self.tell_end().await
+    }
+
+    /// Completes once something that waits could be sent.
+    async fn room(&mut self) {
+        poll_fn(|context| self.outlets.poll_room(context)).await;
     }
 
     async fn tell_end(&mut self) -> Result<(), Failure> {
@@ -758,10 +778,7 @@ impl Driver {
             }
             Effect::Run => self.life = Life::Running,
             Effect::EndInput => {
-                if !self.is_ended {
-                    self.tell(Notice::Ended).await?;
-                }
-                self.is_ended = true;
+                self.end_source().await?;
                 self.has_told_end = true;
                 self.flush_edges();
                 self.offer_ready()?;
@@ -775,7 +792,7 @@ impl Driver {
                 let _ = self.outlets.send_all(|| Element::Closed);
                 while !self.outlets.is_clear() {
                     sometimes!(FinishWaitsForRoom);
-                    poll_fn(|context| self.outlets.poll_room(context)).await;
+                    self.room().await;
                     let _ = self.outlets.pump();
                 }
                 self.life = Life::Finished;
@@ -945,8 +962,8 @@ impl Driver {
         self.chain.outputs().edges(&mut ports);
         for port in ports {
             let edge = port.edge();
-            while let Some((channel, batch)) = port.take_ready() {
-                self.outlets.offer(edge, channel, batch).map_err(Failure::retryable)?;
+            while let Some(ready) = port.take_ready() {
+                self.outlets.offer(edge, ready).map_err(Failure::retryable)?;
             }
         }
         Ok(())

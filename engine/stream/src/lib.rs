@@ -9,7 +9,7 @@
 //! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
 //! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
 //!
-//! Deliberately absent: time, windows and every state but one value per key; barriers and
+//! Deliberately absent: windows and every state but one value per key; barriers and
 //! checkpoints, which belong to the runtime and the protocol.
 
 pub mod batch;
@@ -33,7 +33,7 @@ pub use key::Key;
 pub use operator::{Collect, FlatMap, KeyedProcess};
 pub use process::Process;
 pub use record::Record;
-pub use seawall_protocol::CheckpointId;
+pub use seawall_protocol::{CheckpointId, EventTime};
 pub use sink::{Sink, SinkContext, SinkWriter, Traces};
 pub use source::{Progress, Source, SourceReader};
 pub use stream::{KeyedStream, Stream};

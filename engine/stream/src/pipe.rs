@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use seawall_env::{Env, Scratch};
-use seawall_protocol::CheckpointId;
 use seawall_protocol::config;
+use seawall_protocol::{CheckpointId, EventTime};
 
 use crate::batch::Batch;
 use crate::chain::{
@@ -48,12 +48,6 @@ macro_rules! pass_outputs {
         fn sink(&mut self) -> Option<&mut dyn SinkPort> {
             self.next.sink()
         }
-        pass_notices!();
-    };
-}
-
-macro_rules! pass_notices {
-    () => {
         fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
             self.next.states(visit)
         }
@@ -62,6 +56,15 @@ macro_rules! pass_notices {
         }
         fn hears_checkpoints(&self) -> bool {
             self.next.hears_checkpoints()
+        }
+        pass_watermarks!();
+    };
+}
+
+macro_rules! pass_watermarks {
+    () => {
+        fn on_watermark(&mut self, time: EventTime) {
+            self.next.on_watermark(time);
         }
     };
 }
@@ -118,6 +121,9 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.next.hears_checkpoints()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.next.next.on_watermark(time);
     }
 }
 
@@ -197,6 +203,10 @@ impl<T: Record, C: Next<T>> OperatorChain for EdgeHead<T, C> {
             self.next.push(record);
         }
         Ok(())
+    }
+
+    fn fire_timers(&mut self, _: EventTime, _: usize) -> Result<Progress, StreamError> {
+        Ok(Progress::Ended)
     }
 
     fn on_end(&mut self, _: usize) -> Result<Progress, StreamError> {
@@ -317,13 +327,14 @@ where
                 self.process.on_checkpoint_completed(checkpoint, &mut self.next);
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
-            Notice::Restored | Notice::Ended => {}
+            Notice::Restored | Notice::Ended | Notice::Idle(_) => {}
         }
         self.next.tell(notice);
     }
     fn hears_checkpoints(&self) -> bool {
         P::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
     }
+    pass_watermarks!();
 }
 
 impl<P, F, B, C> OperatorChain for KeyedHead<P, F, B, C>
@@ -343,6 +354,10 @@ where
             state.update(&key, |slot| process.on_record(&key, record, slot, next))?;
         }
         Ok(())
+    }
+
+    fn fire_timers(&mut self, _: EventTime, _: usize) -> Result<Progress, StreamError> {
+        Ok(Progress::Ended)
     }
 
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
@@ -552,11 +567,16 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
             Notice::Ended => self.process.on_end(&mut self.next),
+            Notice::Idle(_) => {}
         }
         self.next.tell(notice);
     }
     fn hears_checkpoints(&self) -> bool {
         Q::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.process.on_watermark(time, &mut self.next);
+        self.next.on_watermark(time);
     }
 }
 
@@ -629,5 +649,18 @@ impl<F: Send, D: Outputs, C: Outputs> Outputs for Split<F, D, C> {
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         self.next.sink()
     }
-    pass_notices!();
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        self.next.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        self.side.tell(notice);
+        self.next.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        self.next.hears_checkpoints()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.side.on_watermark(time);
+        self.next.on_watermark(time);
+    }
 }

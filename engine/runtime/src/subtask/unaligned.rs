@@ -13,7 +13,7 @@ use seawall_protocol::tamper::DataStep;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_stream::Job;
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::EdgeId;
+use seawall_stream::chain::{EdgeId, Ready};
 use seawall_stream::job::Pattern;
 
 use super::{Driver, Failure, Launch};
@@ -257,7 +257,8 @@ impl Driver {
     pub(super) fn offer_restored(&mut self) -> Result<(), Failure> {
         for (edge, channel, batches) in std::mem::take(&mut self.restored_output) {
             for batch in batches {
-                self.outlets.offer(edge, channel, batch).map_err(Failure::retryable)?;
+                let restored = Ready::Batch(channel, batch);
+                self.outlets.offer(edge, restored).map_err(Failure::retryable)?;
             }
         }
         Ok(())
