@@ -9,14 +9,14 @@
 //! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
 //! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
 //!
-//! Deliberately absent: windows and every state but one value per key; barriers and
-//! checkpoints, which belong to the runtime and the protocol.
+//! Deliberately absent: windows; barriers and checkpoints, which belong to the runtime and the protocol.
 
 pub mod batch;
 pub mod chain;
 pub mod error;
 pub mod job;
 pub mod key;
+pub mod keyed;
 pub mod operator;
 pub mod operator_state;
 pub mod pipe;
@@ -26,6 +26,8 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod stream;
+pub mod testing;
+pub mod timers;
 
 pub use error::{ConnectorError, StreamError};
 pub use job::{Job, JobBuilder};
@@ -37,3 +39,4 @@ pub use seawall_protocol::{CheckpointId, EventTime};
 pub use sink::{Sink, SinkContext, SinkWriter, Traces};
 pub use source::{Progress, Source, SourceReader};
 pub use stream::{KeyedStream, Stream};
+pub use timers::TimedProcess;

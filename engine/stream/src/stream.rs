@@ -8,13 +8,13 @@ use seawall_protocol::OperatorId;
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
 use crate::key::Key;
+use crate::keyed::{Keyed, KeyedPipe};
 use crate::operator::{FlatMap, KeyedProcess};
-use crate::pipe::{
-    EdgePipe, FilterPipe, FlatMapPipe, KeyedPipe, MapPipe, Pipe, ProcessPipe, SplitPipe,
-};
+use crate::pipe::{EdgePipe, FilterPipe, FlatMapPipe, MapPipe, Pipe, ProcessPipe, SplitPipe};
 use crate::process::Process;
 use crate::record::Record;
 use crate::sink::Sink;
+use crate::timers::{TimedProcess, WithTimers};
 
 /// Records of type `T`, produced by the chain `P` that is still open at its end.
 #[must_use = "a stream that ends nowhere makes `build` panic"]
@@ -43,7 +43,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         U: Record,
         F: Fn(T) -> U + Clone + Send + Sync + 'static,
     {
-        self.extend(name, |pipe| MapPipe { pipe, apply })
+        self.append(name, |pipe| MapPipe { pipe, apply })
     }
 
     /// Keeps the records that `keep` accepts.
@@ -51,7 +51,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     where
         F: Fn(&T) -> bool + Clone + Send + Sync + 'static,
     {
-        self.extend(name, |pipe| FilterPipe { pipe, keep })
+        self.append(name, |pipe| FilterPipe { pipe, keep })
     }
 
     /// Turns each record into any number of records.
@@ -59,7 +59,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     where
         F: FlatMap<In = T>,
     {
-        self.extend(name, |pipe| FlatMapPipe { pipe, apply })
+        self.append(name, |pipe| FlatMapPipe { pipe, apply })
     }
 
     /// Processes each record with state of the subtask; see [`Process`].
@@ -68,7 +68,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         Q: Process<In = T>,
     {
         let named = name.to_owned();
-        self.extend(name, |pipe| ProcessPipe { pipe, name: named, process })
+        self.append(name, |pipe| ProcessPipe { pipe, name: named, process })
     }
 
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
@@ -81,7 +81,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         let side = self.builder.graph.borrow_mut().add_edge::<S>(Pattern::AllToAll);
         let side_stream = head(&self.builder, side_name, vec![side], EdgePipe(PhantomData));
         let main =
-            self.extend(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
+            self.append(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
         (main, side_stream)
     }
 
@@ -138,13 +138,17 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         operator.transaction_timeout = transaction_timeout;
     }
 
-    fn extend<U, Q>(self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
-        let mut names = self.names;
-        names.push(name.to_owned());
+    fn append<U, Q>(mut self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
+        self.names.push(name.to_owned());
+        self.extend(extend)
+    }
+
+    /// Adds to the chain what has no name of its own.
+    pub(crate) fn extend<U, Q>(self, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
         Stream {
             builder: self.builder,
             operator: self.operator,
-            names,
+            names: self.names,
             uid: self.uid,
             inputs: self.inputs,
             enumerate: self.enumerate,
@@ -153,7 +157,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         }
     }
 
-    fn into_edge<R, M>(self, pattern: Pattern, router: M) -> EdgeId
+    pub(crate) fn into_edge<R, M>(self, pattern: Pattern, router: M) -> EdgeId
     where
         R: crate::pipe::Next<T>,
         M: Fn(EdgeId, Place) -> R + Send + Sync + 'static,
@@ -199,7 +203,12 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
 pub type Split<U, S, P, F> = (Stream<U, SplitPipe<P, F, S>>, Stream<S, EdgePipe<S>>);
 
 /// A chain that begins with the records of `inputs`.
-fn head<T, P>(builder: &JobBuilder, name: &str, inputs: Vec<EdgeId>, pipe: P) -> Stream<T, P> {
+pub(crate) fn head<T, P>(
+    builder: &JobBuilder,
+    name: &str,
+    inputs: Vec<EdgeId>,
+    pipe: P,
+) -> Stream<T, P> {
     let mut graph = builder.graph.borrow_mut();
     let operator = graph.reserve_operator();
     for edge in &inputs {
@@ -228,6 +237,27 @@ impl<T: Record, P: Pipe<Out = T>, F> KeyedStream<T, P, F> {
     pub fn process<Q>(self, name: &str, process: Q) -> Stream<Q::Out, KeyedPipe<Q, F>>
     where
         Q: KeyedProcess<In = T>,
+        F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
+    {
+        self.head(name, process)
+    }
+
+    /// Processes each record, and each moment that was asked for, with the state of its key.
+    pub fn process_timed<Q>(
+        self,
+        name: &str,
+        process: Q,
+    ) -> Stream<Q::Out, KeyedPipe<WithTimers<Q>, F>>
+    where
+        Q: TimedProcess<In = T>,
+        F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
+    {
+        self.head(name, WithTimers::new(process))
+    }
+
+    fn head<Q>(self, name: &str, process: Q) -> Stream<Q::Out, KeyedPipe<Q, F>>
+    where
+        Q: Keyed<In = T>,
         F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
     {
         let builder = self.stream.builder.clone();
