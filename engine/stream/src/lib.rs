@@ -9,7 +9,7 @@
 //! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
 //! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
 //!
-//! Deliberately absent: windows; barriers and checkpoints, which belong to the runtime and the protocol.
+//! Deliberately absent: barriers and checkpoints, which belong to the runtime and the protocol.
 
 pub mod batch;
 pub mod chain;
@@ -28,6 +28,7 @@ pub mod state;
 pub mod stream;
 pub mod testing;
 pub mod timers;
+pub mod window;
 
 pub use error::{ConnectorError, StreamError};
 pub use job::{Job, JobBuilder};
