@@ -20,6 +20,7 @@ use crate::source::Progress;
 use crate::state::{
     Changes, DiskState, EncodedGroup, HeapState, SnapshotRequest, StateBackend, StateView,
 };
+use crate::timers::Call;
 
 /// Keys that are looked at in one step after a restore.
 const INDEX_KEYS: usize = 4096;
@@ -53,21 +54,20 @@ pub trait Keyed: Clone + Send + Sync + 'static {
         let _ = (key, value);
     }
 
-    /// Takes the first timer that is due out of the queue.
-    fn next_due(&mut self, watermark: EventTime) -> Option<(EventTime, Self::Key)> {
+    /// Takes the first that is due out of the queue.
+    fn next_due(&mut self, watermark: EventTime) -> Option<(EventTime, Self::Key, Call)> {
         let _ = watermark;
         None
     }
 
-    /// Fires the timer that [`Keyed::next_due`] returned.
-    fn on_timer(
+    /// Does what [`Keyed::next_due`] returned.
+    fn on_call(
         &mut self,
-        at: EventTime,
-        key: &Self::Key,
+        due: (EventTime, &Self::Key, Call),
         slot: &mut Option<Self::State>,
         out: &mut impl Collect<Self::Out>,
     ) {
-        let _ = (at, key, slot, out);
+        let _ = (due, slot, out);
     }
 
     /// See [`KeyedProcess::on_end`].
@@ -257,8 +257,8 @@ where
         self.index()?;
         let Self { process, state, next, dirty_bytes, .. } = self;
         for _ in 0..limit {
-            let Some((at, key)) = process.next_due(time) else { return Ok(Progress::Ended) };
-            state.update(&key, |slot| process.on_timer(at, &key, slot, next))?;
+            let Some((at, key, call)) = process.next_due(time) else { return Ok(Progress::Ended) };
+            state.update(&key, |slot| process.on_call((at, &key, call), slot, next))?;
             *dirty_bytes += size_of::<(P::Key, P::State)>() as u64;
         }
         Ok(Progress::Ready)

@@ -17,6 +17,7 @@ pub mod error;
 pub mod job;
 pub mod key;
 pub mod keyed;
+pub mod keyed_state;
 pub mod operator;
 pub mod operator_state;
 pub mod pipe;

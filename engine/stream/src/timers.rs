@@ -11,6 +11,9 @@
 //! derived from them: it is in no snapshot and is built again when the first record or watermark follows a
 //! restore.
 //!
+//! State that would stay for ever can be given a time to live, [`Context::keep_until`]: an entry in the same
+//! queue, of which a key has one however often its life is prolonged.
+//!
 //! Timers fire in the order of (time, key) and never before the watermark has come to them (L2). A call
 //! fires a bounded number of them, so that a barrier may come between; those that are left are in the
 //! snapshot (L9).
@@ -120,7 +123,20 @@ pub struct Context<'a, K> {
     watermark: EventTime,
     /// Those of the key, ascending.
     timers: &'a mut Vec<EventTime>,
-    queue: &'a mut BTreeSet<(EventTime, K)>,
+    until: &'a mut Option<EventTime>,
+    queue: &'a mut Queue<K>,
+}
+
+/// When which key is to be called, for what.
+type Queue<K> = BTreeSet<(EventTime, K, Call)>;
+
+/// What a key is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// A timer of the operator.
+    Timer,
+    /// Its state may have expired.
+    Expiry,
 }
 
 impl<K: Key> Context<'_, K> {
@@ -140,7 +156,7 @@ impl<K: Key> Context<'_, K> {
     pub fn timer(&mut self, at: EventTime) {
         if let Err(place) = self.timers.binary_search(&at) {
             self.timers.insert(place, at);
-            self.queue.insert((at, self.key.clone()));
+            self.queue.insert((at, self.key.clone(), Call::Timer));
         }
     }
 
@@ -148,8 +164,18 @@ impl<K: Key> Context<'_, K> {
     pub fn cancel_timer(&mut self, at: EventTime) {
         if let Ok(place) = self.timers.binary_search(&at) {
             self.timers.remove(place);
-            self.queue.remove(&(at, self.key.clone()));
+            self.queue.remove(&(at, self.key.clone(), Call::Timer));
         }
+    }
+
+    /// Lets the state of the key go when the watermark has come to `at`, without a call; a later time that
+    /// was given before stays. The timers of that moment fire first.
+    pub fn keep_until(&mut self, at: EventTime) {
+        if self.until.is_none() {
+            // Prolonged, it is not moved in the queue: it will be looked at too early, and put back.
+            self.queue.insert((at, self.key.clone(), Call::Expiry));
+        }
+        *self.until = (*self.until).max(Some(at));
     }
 
     /// Its timers, ascending.
@@ -165,11 +191,13 @@ pub struct Timed<S> {
     pub state: Option<S>,
     /// Ascending, each once: equal content has equal bytes.
     pub timers: Vec<EventTime>,
+    /// When the state expires.
+    pub until: Option<EventTime>,
 }
 
 impl<S> Default for Timed<S> {
     fn default() -> Self {
-        Self { state: None, timers: Vec::new() }
+        Self { state: None, timers: Vec::new(), until: None }
     }
 }
 
@@ -177,7 +205,7 @@ impl<S> Default for Timed<S> {
 #[derive(Clone)]
 pub struct WithTimers<P: TimedProcess> {
     process: P,
-    queue: BTreeSet<(EventTime, P::Key)>,
+    queue: Queue<P::Key>,
     watermark: EventTime,
 }
 
@@ -194,10 +222,38 @@ impl<P: TimedProcess> WithTimers<P> {
         apply: impl FnOnce(&mut P, &mut Option<P::State>, &mut Context<'_, P::Key>),
     ) {
         let Self { process, queue, watermark } = self;
-        let Timed { state, timers } = slot.get_or_insert_default();
-        apply(process, state, &mut Context { key, watermark: *watermark, timers, queue });
-        if state.is_none() && timers.is_empty() {
-            *slot = None;
+        let Timed { state, timers, until } = slot.get_or_insert_default();
+        apply(process, state, &mut Context { key, watermark: *watermark, timers, until, queue });
+        if state.is_none() {
+            *until = None;
+            if timers.is_empty() {
+                *slot = None;
+            }
+        }
+    }
+
+    fn fire(
+        &mut self,
+        at: EventTime,
+        key: &P::Key,
+        slot: &mut Option<Timed<P::State>>,
+        out: &mut impl Collect<P::Out>,
+    ) {
+        let timers = slot.as_mut().map(|it| &mut it.timers);
+        let timers = timers.expect("the queue holds what keys hold");
+        let place = timers.binary_search(&at).expect("the queue holds what keys hold");
+        timers.remove(place);
+        self.call(key, slot, |process, state, context| process.on_timer(at, state, context, out));
+    }
+
+    /// Looks whether the state is to go. A key that was removed and is there again has an entry of either
+    /// life.
+    fn expire(&mut self, at: EventTime, key: &P::Key, slot: &mut Option<Timed<P::State>>) {
+        let Some(until) = slot.as_ref().and_then(|it| it.until) else { return };
+        if until > at {
+            self.queue.insert((until, key.clone(), Call::Expiry));
+        } else {
+            self.call(key, slot, |_, state, _| *state = None);
         }
     }
 }
@@ -223,29 +279,29 @@ impl<P: TimedProcess> Keyed for WithTimers<P> {
     }
 
     fn index(&mut self, key: &P::Key, value: &Timed<P::State>) {
-        self.queue.extend(value.timers.iter().map(|at| (*at, key.clone())));
+        let timers = value.timers.iter().map(|at| (*at, Call::Timer));
+        let calls = timers.chain(value.until.map(|at| (at, Call::Expiry)));
+        self.queue.extend(calls.map(|(at, call)| (at, key.clone(), call)));
     }
 
-    fn next_due(&mut self, watermark: EventTime) -> Option<(EventTime, P::Key)> {
+    fn next_due(&mut self, watermark: EventTime) -> Option<(EventTime, P::Key, Call)> {
         self.watermark = watermark;
         match self.queue.first() {
-            Some((at, _)) if *at <= watermark => self.queue.pop_first(),
+            Some((at, ..)) if *at <= watermark => self.queue.pop_first(),
             Some(_) | None => None,
         }
     }
 
-    fn on_timer(
+    fn on_call(
         &mut self,
-        at: EventTime,
-        key: &P::Key,
+        (at, key, call): (EventTime, &P::Key, Call),
         slot: &mut Option<Timed<P::State>>,
         out: &mut impl Collect<P::Out>,
     ) {
-        let timers =
-            slot.as_mut().map(|it| &mut it.timers).expect("the queue holds what keys hold");
-        let place = timers.binary_search(&at).expect("the queue holds what keys hold");
-        timers.remove(place);
-        self.call(key, slot, |process, state, context| process.on_timer(at, state, context, out));
+        match call {
+            Call::Timer => self.fire(at, key, slot, out),
+            Call::Expiry => self.expire(at, key, slot),
+        }
     }
 
     fn on_end(&mut self, _: &P::Key, _: &Timed<P::State>, _: &mut impl Collect<P::Out>) {}
