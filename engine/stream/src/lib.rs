@@ -9,7 +9,7 @@
 //! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
 //! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
 //!
-//! Deliberately absent: windows and every state but one value per key; barriers and
+//! Event time is a column of the record; [`watermarks`] say how far it is. Deliberately absent: windows and every state but one value per key; barriers and
 //! checkpoints, which belong to the runtime and the protocol.
 
 pub mod batch;
@@ -26,6 +26,7 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod stream;
+pub mod watermarks;
 
 pub use error::{ConnectorError, StreamError};
 pub use job::{Job, JobBuilder};
@@ -37,3 +38,4 @@ pub use seawall_protocol::{CheckpointId, EventTime};
 pub use sink::{Sink, SinkContext, SinkWriter, Traces};
 pub use source::{Progress, Source, SourceReader};
 pub use stream::{KeyedStream, Stream};
+pub use watermarks::WatermarkStrategy;

@@ -63,6 +63,9 @@ macro_rules! pass_outputs {
 
 macro_rules! pass_watermarks {
     () => {
+        fn makes_watermarks(&self) -> bool {
+            self.next.makes_watermarks()
+        }
         fn on_watermark(&mut self, time: EventTime) {
             self.next.on_watermark(time);
         }
@@ -121,6 +124,9 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.next.next.on_watermark(time);
@@ -327,7 +333,7 @@ where
                 self.process.on_checkpoint_completed(checkpoint, &mut self.next);
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
-            Notice::Restored | Notice::Ended | Notice::Idle(_) => {}
+            Notice::Restored | Notice::Ended | Notice::Idle(_) | Notice::Tick(_) => {}
         }
         self.next.tell(notice);
     }
@@ -567,12 +573,15 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
             Notice::Ended => self.process.on_end(&mut self.next),
-            Notice::Idle(_) => {}
+            Notice::Idle(_) | Notice::Tick(_) => {}
         }
         self.next.tell(notice);
     }
     fn hears_checkpoints(&self) -> bool {
         Q::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.process.on_watermark(time, &mut self.next);
@@ -658,6 +667,9 @@ impl<F: Send, D: Outputs, C: Outputs> Outputs for Split<F, D, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.side.on_watermark(time);

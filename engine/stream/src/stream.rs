@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use seawall_protocol::OperatorId;
+use seawall_protocol::{EventTime, OperatorId};
 
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
@@ -15,6 +15,7 @@ use crate::pipe::{
 use crate::process::Process;
 use crate::record::Record;
 use crate::sink::Sink;
+use crate::watermarks::{WatermarkPipe, WatermarkStrategy};
 
 /// Records of type `T`, produced by the chain `P` that is still open at its end.
 #[must_use = "a stream that ends nowhere makes `build` panic"]
@@ -69,6 +70,21 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     {
         let named = name.to_owned();
         self.extend(name, |pipe| ProcessPipe { pipe, name: named, process })
+    }
+
+    /// Makes watermarks from the `time` of each record, or of each that has one; see [`WatermarkStrategy`].
+    pub fn watermarks<E, F>(
+        self,
+        name: &str,
+        strategy: WatermarkStrategy,
+        time: F,
+    ) -> Stream<T, WatermarkPipe<P, F>>
+    where
+        E: Into<Option<EventTime>> + 'static,
+        F: Fn(&T) -> E + Clone + Send + Sync + 'static,
+    {
+        let named = name.to_owned();
+        self.extend(name, |pipe| WatermarkPipe { pipe, name: named, strategy, time })
     }
 
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
