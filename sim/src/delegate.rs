@@ -25,6 +25,9 @@ macro_rules! delegate_outputs {
             fn hears_checkpoints(&self) -> bool {
                 self.inner.hears_checkpoints()
             }
+            fn makes_watermarks(&self) -> bool {
+                self.inner.makes_watermarks()
+            }
             fn on_watermark(&mut self, time: seawall_protocol::EventTime) {
                 self.inner.on_watermark(time);
             }

@@ -146,6 +146,7 @@ impl State {
             | Event::TransactionCommitted { .. }
             | Event::CommitFailed { .. }
             | Event::CompletionTold { .. }
+            | Event::WatermarkAdvanced { .. }
             | Event::LingeringAborted { .. } => {}
         }
     }

@@ -480,6 +480,9 @@ impl Outputs for Misrestored {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn makes_watermarks(&self) -> bool {
+        self.inner.makes_watermarks()
+    }
     fn on_watermark(&mut self, time: EventTime) {
         self.inner.on_watermark(time);
     }

@@ -70,6 +70,11 @@ pub fn has_slow_sink(job: &str) -> bool {
     seawall_jobs::find(job).is_ok_and(|it| has(it, "sink-rate"))
 }
 
+/// Whether the job can be told when a source counts as idle.
+pub fn has_idleness(job: &str) -> bool {
+    seawall_jobs::find(job).is_ok_and(|it| has(it, "idle-after"))
+}
+
 /// The names of the chains of a job.
 pub fn chains(job: &Job) -> Chains {
     job.operators.iter().map(|it| (it.id.0, it.name.clone())).collect()
@@ -93,6 +98,9 @@ fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
     }
     if let Some(rate) = workload.sink_rate {
         pairs.push(format!("sink-rate={rate}"));
+    }
+    if let Some(silence) = workload.idle_after {
+        pairs.push(format!("idle-after={}", silence.as_millis()));
     }
     pairs
 }
@@ -173,7 +181,7 @@ impl Subject for Prepared {
     }
 
     fn place_in_sequence(&self, line: &str) -> Option<(String, u64)> {
-        reference::place_in_sequence(self.spec.name, self.job.parallelism, line)
+        reference::place_in_sequence(self.spec.name, &self.options, self.job.parallelism, line)
     }
 }
 

@@ -184,6 +184,9 @@ impl Outputs for Timed {
     fn hears_checkpoints(&self) -> bool {
         self.inner.hears_checkpoints()
     }
+    fn makes_watermarks(&self) -> bool {
+        self.inner.makes_watermarks()
+    }
     fn on_watermark(&mut self, time: EventTime) {
         self.inner.on_watermark(time);
     }
@@ -307,6 +310,7 @@ async fn process(job: Job, interval: Option<Duration>, storage: &Path, log: &Arc
         scratch: std::env::temp_dir(),
         is_incremental: false,
         without_channel_state: None,
+        watermark_interval: Duration::from_millis(200),
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

@@ -63,7 +63,12 @@ pub fn output_before(
 ///
 /// # Panics
 /// When there is no built-in job of this name.
-pub fn place_in_sequence(job: &str, parallelism: u32, line: &str) -> Option<(String, u64)> {
+pub fn place_in_sequence(
+    job: &str,
+    options: &Options,
+    parallelism: u32,
+    line: &str,
+) -> Option<(String, u64)> {
     let (key, number) = line.split_once(',')?;
     let number: u64 = number.parse().ok()?;
     match job {
@@ -71,6 +76,11 @@ pub fn place_in_sequence(job: &str, parallelism: u32, line: &str) -> Option<(Str
         "ledger" => Some((format!("key {key}"), number)),
         // The number is the record's index, and each source subtask reads every `parallelism`-th.
         "buffered" => Some((format!("split {}", number % u64::from(parallelism)), number)),
+        // Each subtask writes all it gets by time, but for what comes from a source that was silent.
+        "sorted" if options.optional_number("idle-after").is_none() => {
+            Some(("event time".to_owned(), number))
+        }
+        "sorted" => None,
         // Nothing comes before the end.
         "word-count" | "access-log" | "keyed-count" => None,
         other => panic!("no reference for job {other}"),
@@ -108,6 +118,12 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
             let lines = records.iter().map(|index| format!("{},{index}", key_of(*index)));
             output.insert(String::new(), lines.collect());
         }
+        "sorted" => {
+            let key_of = keys(options);
+            let lines =
+                records.iter().map(|index| format!("{},{}", key_of(*index), turned(*index)));
+            output.insert(String::new(), lines.collect());
+        }
         other => panic!("no reference for job {other}"),
     }
     for lines in output.values_mut() {
@@ -142,7 +158,7 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
             .map(|(key, count)| (key.to_string(), count.to_string()))
             .collect(),
         // Its state is of subtasks, not of keys; what is lost of it is missing in the output.
-        "buffered" => State::new(),
+        "buffered" | "sorted" => State::new(),
         other => panic!("no reference for job {other}"),
     }
 }
@@ -169,7 +185,7 @@ impl Fold {
         files: &[InputFile],
         splits: &[Vec<u8>],
     ) -> State {
-        if job == "buffered" {
+        if matches!(job, "buffered" | "sorted") {
             return State::new();
         }
         let limits: Vec<_> = splits.iter().map(|it| limit(files, it)).collect();
@@ -284,7 +300,7 @@ pub fn fold_in_flight(job: &str, state: &mut State, edge: u32, bytes: &[u8]) -> 
     let is_to_state = match job {
         "word-count" | "keyed-count" | "ledger" => edge == 0,
         "access-log" => edge == 1,
-        "buffered" => false,
+        "buffered" | "sorted" => false,
         other => return Err(format!("no reference for job {other}")),
     };
     if !is_to_state {
@@ -421,6 +437,12 @@ fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap
         *counts.entry(key_of(index)).or_default() += 1;
     }
     counts
+}
+
+/// The time of a record of `sorted`, and the record of a time: a number below 64 is 63 less itself, and so on in
+/// every block.
+pub(crate) fn turned(number: u64) -> u64 {
+    number ^ 63
 }
 
 /// The key of each generated record.

@@ -85,31 +85,23 @@ impl Watermark {
 /// that. (Flink's valve lets the ended one's maximum through.)
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Valve {
-    channels: Vec<Watermark>,
+    /// What each said in this attempt. One that said nothing holds back all: what it said before stands.
+    channels: Vec<Option<Watermark>>,
     output: Watermark,
 }
 
 impl Valve {
-    /// Nothing is known of the channels `0..channels`.
-    pub fn new(channels: u32) -> Self {
-        Self { channels: (0..channels).map(|_| Watermark::NONE).collect(), output: Watermark::NONE }
-    }
-
-    /// What a snapshot holds, put back. Idleness is not part of it: who sends says again that it is idle, and
-    /// what it had sent before counts until then (L6).
-    pub fn restore(output: EventTime, channels: impl IntoIterator<Item = EventTime>) -> Self {
-        let of = |time| Watermark { time, is_idle: false };
-        Self { channels: channels.into_iter().map(of).collect(), output: of(output) }
+    /// For the channels `0..channels`, restored at this time or from the beginning. Nothing else is part of a
+    /// snapshot: whoever sends says again how far it was, behind what was in flight, so nothing that was on time
+    /// is late for having been restored (L6, T10).
+    pub fn new(channels: u32, restored: EventTime) -> Self {
+        let output = Watermark { time: restored, is_idle: false };
+        Self { channels: (0..channels).map(|_| None).collect(), output }
     }
 
     /// What was said last.
     pub fn output(&self) -> Watermark {
         self.output
-    }
-
-    /// How far each channel is.
-    pub fn times(&self) -> impl Iterator<Item = EventTime> + '_ {
-        self.channels.iter().map(|it| it.time)
     }
 
     /// Handles what a channel says; what is to be said then, if that is something new. Total: a time that does
@@ -118,24 +110,26 @@ impl Valve {
     /// # Panics
     /// When there is no such channel.
     pub fn handle(&mut self, channel: ChannelId, said: Watermark) -> Option<Watermark> {
-        let before = self.output;
-        let index = channel.0 as usize;
+        let (before, index) = (self.output, channel.0 as usize);
         let known = self.channels[index];
-        let is_repeated = known.is_idle && said.is_idle && said.time <= known.time;
-        if is_repeated || has_ended(&known) {
+        let newest = known.map_or(said.time, |it| it.time.max(said.time));
+        if known
+            .is_some_and(|it| has_ended(&it) || (it.is_idle && said.is_idle && it.time == newest))
+        {
             return None;
         }
-        // Whoever says something was not idle when it came to know it.
-        let told = if has_ended(&said) { known.time } else { known.time.max(said.time) };
-        self.channels[index] = Watermark { time: told, is_idle: false };
+        // Whoever came to know something new was not idle meanwhile.
+        let standing = known.map_or(before.time, |it| it.time);
+        let reached = if has_ended(&said) { standing } else { newest };
+        self.channels[index] = Some(Watermark { time: reached, is_idle: false });
         self.rise();
         if said.is_idle || has_ended(&said) {
-            let held_all_back = told == self.output.time;
-            self.channels[index] = Watermark { time: told.max(said.time), is_idle: said.is_idle };
+            let held_all_back = reached == self.output.time;
+            self.channels[index] = Some(Watermark { time: newest, ..said });
             if held_all_back && !self.is_active() {
                 // Nobody is left who could be waited for, so all that was said is true (L5).
-                let open = self.open().map(|it| it.time).max();
-                self.output.time = open.unwrap_or(EventTime::MAX).max(self.output.time);
+                let furthest = self.open().map(|it| it.time).max();
+                self.output.time = self.output.time.max(furthest.unwrap_or(EventTime::MAX));
             }
             self.rise();
         }
@@ -143,9 +137,10 @@ impl Valve {
         (self.output != before).then_some(self.output)
     }
 
-    /// Channels that have not ended.
-    fn open(&self) -> impl Iterator<Item = &Watermark> {
-        self.channels.iter().filter(|it| !has_ended(it))
+    /// What those say that have not ended.
+    fn open(&self) -> impl Iterator<Item = Watermark> {
+        let standing = Watermark { is_idle: false, ..self.output };
+        self.channels.iter().map(move |it| it.unwrap_or(standing)).filter(|it| !has_ended(it))
     }
 
     fn is_active(&self) -> bool {
@@ -154,7 +149,7 @@ impl Valve {
 
     /// The least of what counts. A channel that came back counts once it is as far as the others were (L4).
     fn rise(&mut self) {
-        let counts = |it: &&Watermark| !it.is_idle && it.time >= self.output.time;
+        let counts = |it: &Watermark| !it.is_idle && it.time >= self.output.time;
         if let Some(least) = self.open().filter(counts).map(|it| it.time).min() {
             self.output.time = least;
         } else if self.open().next().is_none() {

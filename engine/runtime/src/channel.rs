@@ -25,13 +25,13 @@ use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::Alignment;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::record::SnapshotHandle;
-use seawall_protocol::subtask::Timer;
 use seawall_protocol::{ChannelId, CheckpointId, Watermark};
 use seawall_stream::StreamError;
 use seawall_stream::batch::Batch;
 
 use crate::in_flight::{ByChannel, Capture, Found};
 use crate::metrics::Metrics;
+use crate::subtask::DriverTimer;
 use crate::timers::Fired;
 
 /// Elements a channel holds before its sender waits; full batches are 1,024 records.
@@ -81,7 +81,7 @@ pub enum SubtaskOrder {
     /// Nothing is heard of the receiver of an output channel, and why that is believed.
     ReceiverSilent(String),
     /// A timer of the subtask fired.
-    Fired(Fired<Timer>),
+    Fired(Fired<DriverTimer>),
 }
 
 /// What is told of an element before it is at the head of its channel.

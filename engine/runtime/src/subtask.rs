@@ -92,6 +92,8 @@ pub struct Launch {
     pub scratch: PathBuf,
     /// Snapshots may refer to files of confirmed checkpoints (I).
     pub is_incremental: bool,
+    /// Time between two watermarks of a subtask that makes them; none but punctuated ones when it is zero.
+    pub watermark_interval: Duration,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What the triggers of the coordinator depend on.
@@ -182,6 +184,15 @@ async fn discard(storage: &Storage, order: SubtaskOrder) {
     }
 }
 
+/// What the driver of a subtask waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriverTimer {
+    /// A timer of the core.
+    Core(Timer),
+    /// The next watermark.
+    Tick,
+}
+
 /// Where the attempt is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -212,7 +223,7 @@ struct Driver {
     /// The timed barrier that may wait in the output.
     unsent: Option<CheckpointId>,
     /// There once one was armed.
-    timers: Option<Timers<Timer>>,
+    timers: Option<Timers<DriverTimer>>,
     /// Transactions that are pre-committed and not known to be committed, as their committables.
     transactions: BTreeMap<CheckpointId, Vec<u8>>,
     /// Durable snapshots that were not acked yet.
@@ -223,6 +234,10 @@ struct Driver {
     inputs: VecDeque<Input>,
     /// What the input channels say of event time.
     valve: Valve,
+    /// What the operators know of it.
+    watermark: Watermark,
+    /// When the operators that make watermarks last heard of the time.
+    ticked: Duration,
     /// Channels that have not delivered `End`.
     open_channels: BTreeSet<ChannelId>,
     /// How long each phase of each snapshot takes.
@@ -283,6 +298,7 @@ impl Driver {
         }
         let own = snapshots.iter().position(|it| it.subtask == subtask);
         let mut snapshot = own.map(|it| snapshots.swap_remove(it));
+        let watermark = operator_state::watermark_of(&snapshot).map_err(Failure::fatal)?;
         let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
         let mut files = StateFiles::default();
         match &mut chain {
@@ -339,7 +355,9 @@ impl Driver {
             is_ended: is_at_end,
             has_told_end: false,
             is_behind: false,
-            valve: Valve::new(channels),
+            valve: Valve::new(channels, watermark),
+            watermark: Watermark { time: watermark, is_idle: false },
+            ticked: Duration::ZERO,
             open_channels: (0..channels).map(ChannelId).collect(),
             watches: Watches::default(),
             answered: CheckpointId::default(),
@@ -385,6 +403,7 @@ impl Driver {
         if !self.launch.env.tamper.skips(DataStep::ReplayFirst) {
             self.offer_restored()?;
         }
+        self.begin_event_time().await?;
         self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
         Ok(())
     }
@@ -717,9 +736,12 @@ impl Driver {
             Effect::DiscardSnapshot(checkpoint) => self.discard(checkpoint),
             Effect::Arm(timer, duration) => {
                 let is_early = buggify!(AlignmentTimeoutEarly);
-                self.timers().arm(timer, if is_early { Duration::ZERO } else { duration });
+                self.timers().arm(
+                    DriverTimer::Core(timer),
+                    if is_early { Duration::ZERO } else { duration },
+                );
             }
-            Effect::Disarm(timer) => self.timers().disarm(timer),
+            Effect::Disarm(timer) => self.timers().disarm(DriverTimer::Core(timer)),
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
                 self.offer_ready()?;
@@ -871,6 +893,9 @@ impl Driver {
                 (operator.view(request).map_err(Failure::retryable)?, Vec::new())
             }
         };
+        let mut operator_states =
+            operator_state::gather(self.chain.outputs()).map_err(Failure::retryable)?;
+        operator_states.extend(operator_state::watermark_section(self.watermark.time));
         let subtask = self.launch.attempt.subtask;
         let mut snapshot = Snapshot {
             operator: self.launch.job.operators[subtask.operator.0 as usize].name.clone(),
@@ -882,8 +907,7 @@ impl Driver {
             keyed: Vec::new(),
             shared: Vec::new(),
             transactions: self.transactions.iter().map(|(id, it)| (*id, it.clone())).collect(),
-            operator_states: operator_state::gather(self.chain.outputs())
-                .map_err(Failure::retryable)?,
+            operator_states,
             input: Vec::new(),
             output: Vec::new(),
         };

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall_env::{Env, Scratch};
@@ -80,6 +81,8 @@ pub trait Outputs: Send {
     fn tell(&mut self, notice: Notice);
     /// Whether an operator wants to hear of completed and aborted checkpoints.
     fn hears_checkpoints(&self) -> bool;
+    /// Whether an operator makes watermarks, and wants to hear of the time that passes.
+    fn makes_watermarks(&self) -> bool;
     /// Event time rose: every operator, in the order of the chain, emits what waited for that, then hands it
     /// on. The end of the chain puts it behind everything emitted so far.
     fn on_watermark(&mut self, time: EventTime);
@@ -98,6 +101,8 @@ pub enum Notice {
     Ended,
     /// Nothing is expected of the input for now, or something is again (L5).
     Idle(bool),
+    /// So much time has passed since the last one, in which there could have been input.
+    Tick(Duration),
 }
 
 /// What an edge has for its channels.
@@ -348,7 +353,11 @@ impl<T: Record, P: Partitioner<T>> Outputs for Router<T, P> {
     fn tell(&mut self, notice: Notice) {
         match notice {
             Notice::Idle(is_idle) => self.announce(Watermark { is_idle, ..self.watermark }),
-            Notice::Restored | Notice::Completed(_) | Notice::Aborted(_) | Notice::Ended => {}
+            Notice::Restored
+            | Notice::Completed(_)
+            | Notice::Aborted(_)
+            | Notice::Ended
+            | Notice::Tick(_) => {}
         }
     }
 
@@ -356,8 +365,15 @@ impl<T: Record, P: Partitioner<T>> Outputs for Router<T, P> {
         false
     }
 
+    fn makes_watermarks(&self) -> bool {
+        false
+    }
+
     fn on_watermark(&mut self, time: EventTime) {
-        self.announce(Watermark { time, ..self.watermark });
+        // The end of the channel says that one.
+        if time < EventTime::MAX {
+            self.announce(Watermark { time, ..self.watermark });
+        }
     }
 }
 
@@ -399,6 +415,10 @@ impl<S: Sink> Outputs for SinkTail<S> {
     fn tell(&mut self, _: Notice) {}
 
     fn hears_checkpoints(&self) -> bool {
+        false
+    }
+
+    fn makes_watermarks(&self) -> bool {
         false
     }
 

@@ -221,12 +221,15 @@ where
                 self.process.on_checkpoint_completed(checkpoint, &mut self.next);
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
-            Notice::Restored | Notice::Ended | Notice::Idle(_) => {}
+            Notice::Restored | Notice::Ended | Notice::Idle(_) | Notice::Tick(_) => {}
         }
         self.next.tell(notice);
     }
     fn hears_checkpoints(&self) -> bool {
         P::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.next.on_watermark(time);

@@ -9,6 +9,8 @@
 //! A chain is one Rust value whose operators call each other directly: no boxed call, no lock and no
 //! allocation per record. The runtime sees it through the object-safe traits of [`chain`], once a batch.
 //!
+//! Event time is a column of the record; [`watermarks`] say how far it is.
+//!
 //! Deliberately absent: barriers and checkpoints, which belong to the runtime and the protocol.
 
 pub mod batch;
@@ -29,6 +31,7 @@ pub mod state;
 pub mod stream;
 pub mod testing;
 pub mod timers;
+pub mod watermarks;
 pub mod window;
 
 pub use error::{ConnectorError, StreamError};
@@ -42,3 +45,4 @@ pub use sink::{Sink, SinkContext, SinkWriter, Traces};
 pub use source::{Progress, Source, SourceReader};
 pub use stream::{KeyedStream, Stream};
 pub use timers::TimedProcess;
+pub use watermarks::WatermarkStrategy;

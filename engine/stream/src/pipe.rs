@@ -54,6 +54,9 @@ macro_rules! pass_outputs {
         fn hears_checkpoints(&self) -> bool {
             self.next.hears_checkpoints()
         }
+        fn makes_watermarks(&self) -> bool {
+            self.next.makes_watermarks()
+        }
         fn on_watermark(&mut self, time: EventTime) {
             self.next.on_watermark(time);
         }
@@ -112,6 +115,9 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.next.next.on_watermark(time);
@@ -400,12 +406,15 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
             Notice::Ended => self.process.on_end(&mut self.next),
-            Notice::Idle(_) => {}
+            Notice::Idle(_) | Notice::Tick(_) => {}
         }
         self.next.tell(notice);
     }
     fn hears_checkpoints(&self) -> bool {
         Q::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.process.on_watermark(time, &mut self.next);
@@ -491,6 +500,9 @@ impl<F: Send, D: Outputs, C: Outputs> Outputs for Split<F, D, C> {
     }
     fn hears_checkpoints(&self) -> bool {
         self.next.hears_checkpoints()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
     }
     fn on_watermark(&mut self, time: EventTime) {
         self.side.on_watermark(time);

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use seawall_protocol::OperatorId;
+use seawall_protocol::{EventTime, OperatorId};
 
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
@@ -15,6 +15,7 @@ use crate::process::Process;
 use crate::record::Record;
 use crate::sink::Sink;
 use crate::timers::{TimedProcess, WithTimers};
+use crate::watermarks::{WatermarkPipe, WatermarkStrategy};
 
 /// Records of type `T`, produced by the chain `P` that is still open at its end.
 #[must_use = "a stream that ends nowhere makes `build` panic"]
@@ -43,7 +44,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         U: Record,
         F: Fn(T) -> U + Clone + Send + Sync + 'static,
     {
-        self.append(name, |pipe| MapPipe { pipe, apply })
+        self.extend(name, |pipe| MapPipe { pipe, apply })
     }
 
     /// Keeps the records that `keep` accepts.
@@ -51,7 +52,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     where
         F: Fn(&T) -> bool + Clone + Send + Sync + 'static,
     {
-        self.append(name, |pipe| FilterPipe { pipe, keep })
+        self.extend(name, |pipe| FilterPipe { pipe, keep })
     }
 
     /// Turns each record into any number of records.
@@ -59,7 +60,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
     where
         F: FlatMap<In = T>,
     {
-        self.append(name, |pipe| FlatMapPipe { pipe, apply })
+        self.extend(name, |pipe| FlatMapPipe { pipe, apply })
     }
 
     /// Processes each record with state of the subtask; see [`Process`].
@@ -68,7 +69,22 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         Q: Process<In = T>,
     {
         let named = name.to_owned();
-        self.append(name, |pipe| ProcessPipe { pipe, name: named, process })
+        self.extend(name, |pipe| ProcessPipe { pipe, name: named, process })
+    }
+
+    /// Makes watermarks from the `time` of each record, or of each that has one; see [`WatermarkStrategy`].
+    pub fn watermarks<E, F>(
+        self,
+        name: &str,
+        strategy: WatermarkStrategy,
+        time: F,
+    ) -> Stream<T, WatermarkPipe<P, F>>
+    where
+        E: Into<Option<EventTime>> + 'static,
+        F: Fn(&T) -> E + Clone + Send + Sync + 'static,
+    {
+        let named = name.to_owned();
+        self.extend(name, |pipe| WatermarkPipe { pipe, name: named, strategy, time })
     }
 
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
@@ -81,7 +97,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         let side = self.builder.graph.borrow_mut().add_edge::<S>(Pattern::AllToAll);
         let side_stream = head(&self.builder, side_name, vec![side], EdgePipe(PhantomData));
         let main =
-            self.append(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
+            self.extend(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
         (main, side_stream)
     }
 
@@ -138,13 +154,13 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         operator.transaction_timeout = transaction_timeout;
     }
 
-    fn append<U, Q>(mut self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
+    fn extend<U, Q>(mut self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
         self.names.push(name.to_owned());
-        self.extend(extend)
+        self.extend_unnamed(extend)
     }
 
     /// Adds to the chain what has no name of its own.
-    pub(crate) fn extend<U, Q>(self, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
+    pub(crate) fn extend_unnamed<U, Q>(self, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
         Stream {
             builder: self.builder,
             operator: self.operator,

@@ -127,6 +127,7 @@ pub struct Harness<T, O> {
 struct Under {
     chain: Box<dyn OperatorChain>,
     valve: Valve,
+    channels: u32,
 }
 
 /// What a checkpoint would hold: keyed state, operator states and watermarks. Equal state is equal.
@@ -137,7 +138,7 @@ pub struct Snapshot(Vec<OperatorSnapshot>);
 struct OperatorSnapshot {
     keyed: Vec<EncodedGroup>,
     states: BTreeMap<String, Vec<Vec<u8>>>,
-    valve: Valve,
+    watermark: EventTime,
 }
 
 impl Snapshot {
@@ -177,7 +178,7 @@ impl<T: Record, O> Harness<T, O> {
                 chain.open(Arc::new(Memory::default())).expect("memory is always there");
             }
             let channels = u32::try_from(operator.inputs.len()).expect("edges are few");
-            Under { chain, valve: Valve::new(channels) }
+            Under { chain, valve: Valve::new(channels, EventTime::MIN), channels }
         };
         let operators = job.operators.iter().map(under).collect();
         Self { job, operators, emitted: Emitted::new(), take, input: PhantomData }
@@ -195,8 +196,8 @@ impl<T: Record, O> Harness<T, O> {
 
     /// Ends the input: the watermark is [`EventTime::MAX`], and every operator hears of the end.
     pub fn end(&mut self) {
-        self.watermark(EventTime::MAX);
         for index in 0..self.operators.len() {
+            self.rise(index, EventTime::MAX);
             while self.chain(index).on_end(LIMIT).expect("state works") == Progress::Ready {}
             self.chain(index).tell(Notice::Ended);
             self.forward(index);
@@ -219,7 +220,7 @@ impl<T: Record, O> Harness<T, O> {
 
     /// What a checkpoint of this moment would hold.
     pub fn snapshot(&mut self) -> Snapshot {
-        let of = |Under { chain, valve }: &mut Under| {
+        let of = |Under { chain, valve, .. }: &mut Under| {
             let mut view = chain.view(ANY).expect("state works");
             let keyed = encode_all(view.as_mut()).expect("state has an encoding");
             let mut states = BTreeMap::new();
@@ -228,7 +229,7 @@ impl<T: Record, O> Harness<T, O> {
                 Ok(())
             });
             gathered.expect("operator state has an encoding");
-            OperatorSnapshot { keyed, states, valve: valve.clone() }
+            OperatorSnapshot { keyed, states, watermark: valve.output().time }
         };
         Snapshot(self.operators.iter_mut().map(of).collect())
     }
@@ -240,16 +241,17 @@ impl<T: Record, O> Harness<T, O> {
     /// When the snapshot is that of other operators.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         assert_eq!(self.operators.len(), snapshot.0.len(), "a snapshot of these operators");
-        for (Under { chain, valve }, from) in self.operators.iter_mut().zip(&snapshot.0) {
+        for (Under { chain, valve, channels }, from) in self.operators.iter_mut().zip(&snapshot.0) {
             let filled = chain.states(&mut |name, state| state.restore(&from.states[name]));
             filled.expect("operator state of these operators");
             chain.tell(Notice::Restored);
             chain.restore(&from.keyed).expect("keyed state of these operators");
-            *valve = Valve::restore(from.valve.output().time, from.valve.times());
+            *valve = Valve::new(*channels, from.watermark);
         }
         for index in 0..self.operators.len() {
-            if self.operators[index].valve.output().time > EventTime::MIN {
-                self.rise(index);
+            let time = self.operators[index].valve.output().time;
+            if time > EventTime::MIN {
+                self.rise(index, time);
             }
         }
     }
@@ -292,16 +294,15 @@ impl<T: Record, O> Harness<T, O> {
         let before = valve.output();
         let Some(watermark) = valve.handle(channel, said) else { return };
         if watermark.time > before.time {
-            self.rise(index);
+            self.rise(index, watermark.time);
         }
         if watermark.is_idle != before.is_idle {
             self.chain(index).tell(Notice::Idle(watermark.is_idle));
         }
     }
 
-    fn rise(&mut self, index: usize) {
-        let Under { chain, valve } = &mut self.operators[index];
-        let time = valve.output().time;
+    fn rise(&mut self, index: usize, time: EventTime) {
+        let chain = self.chain(index);
         while chain.fire_timers(time, LIMIT).expect("state works") == Progress::Ready {}
         chain.on_watermark(time);
         self.forward(index);

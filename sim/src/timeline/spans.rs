@@ -478,6 +478,7 @@ impl<'a> Builder<'a> {
             | Event::ChannelStateCaptured { .. }
             | Event::ChannelStateReplayed { .. }
             | Event::ChannelStateLeftOut { .. }
+            | Event::WatermarkAdvanced { .. }
             | Event::CompletionTold { .. } => Mark::Step,
         }
     }

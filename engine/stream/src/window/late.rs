@@ -32,7 +32,7 @@ impl Late for DropLate {
         self,
         stream: Stream<Result<R, T>, P>,
     ) -> Self::Streams<R, T, P> {
-        stream.extend(|pipe| FlatMapPipe { pipe, apply: OnTime(PhantomData) })
+        stream.extend_unnamed(|pipe| FlatMapPipe { pipe, apply: OnTime(PhantomData) })
     }
 }
 

@@ -61,6 +61,7 @@ impl Reader<'_> {
             keys: 0,
             rate: Some(job.rate.0),
             sink_rate: None,
+            idle_after: None,
             files: 0,
             gzip: false,
             malformed: None,
@@ -135,6 +136,12 @@ impl Reader<'_> {
                 format!("`sink_rate` has no effect: the sink of {name} has no limit"),
             ));
         }
+        if let Some(silence) = &job.idle_after
+            && !workload::has_idleness(name)
+        {
+            let message = format!("`idle_after` has no effect: {name} has no watermarks");
+            self.problem(Problem::at(silence.span(), message));
+        }
         Some(Workload {
             job: name.to_owned(),
             is_own: false,
@@ -143,6 +150,7 @@ impl Reader<'_> {
             keys,
             rate: job.rate.as_ref().map(|it| it.get_ref().0),
             sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
+            idle_after: job.idle_after.as_ref().map(|it| it.get_ref().0),
             files,
             gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
             malformed: job.malformed.as_ref().map(|it| it.get_ref().0),
