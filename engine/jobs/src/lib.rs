@@ -5,6 +5,7 @@
 //! must output.
 
 pub mod access_log;
+pub mod access_windows;
 pub mod buffered;
 pub mod keyed_count;
 pub mod ledger;
@@ -36,6 +37,7 @@ pub struct JobSpec {
 pub const JOBS: &[JobSpec] = &[
     word_count::SPEC,
     access_log::SPEC,
+    access_windows::SPEC,
     keyed_count::SPEC,
     ledger::SPEC,
     buffered::SPEC,

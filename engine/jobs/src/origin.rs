@@ -11,6 +11,7 @@ use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 
 use crate::options::Options;
+use crate::reference::windows;
 use crate::reference::{InputFile, client_of, keys, lines_of, turned, words_of};
 
 /// One input record.
@@ -69,6 +70,7 @@ pub fn origins(job: &str, options: &Options, files: &[InputFile], line: &str) ->
             Some(("malformed", text)) => of_lines(files, |line| line == text),
             _ => of_lines(files, |line| client_of(line).is_some_and(|it| it == key)),
         },
+        "access-windows" => of_lines(files, |of| windows::has_part_in(of, line)),
         other => panic!("no reference for job {other}"),
     }
 }

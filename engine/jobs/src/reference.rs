@@ -14,6 +14,8 @@ use seawall_stream::state::EncodedGroup;
 use crate::access_log::Totals;
 use crate::options::Options;
 
+pub(crate) mod windows;
+
 /// An input file as it was when the job started, decompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
@@ -82,7 +84,7 @@ pub fn place_in_sequence(
         }
         "sorted" => None,
         // Nothing comes before the end.
-        "word-count" | "access-log" | "keyed-count" => None,
+        "word-count" | "access-log" | "access-windows" | "keyed-count" => None,
         other => panic!("no reference for job {other}"),
     }
 }
@@ -101,6 +103,7 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
                 output.insert("malformed".to_owned(), malformed);
             }
         }
+        "access-windows" => output = crate::reference::windows::output(&lines),
         "keyed-count" => {
             let counts = count_keys(options, records.iter().copied());
             let lines = counts.iter().map(|(key, count)| format!("{key},{count}"));
@@ -157,8 +160,8 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
             .into_iter()
             .map(|(key, count)| (key.to_string(), count.to_string()))
             .collect(),
-        // Its state is of subtasks, not of keys; what is lost of it is missing in the output.
-        "buffered" | "sorted" => State::new(),
+        // Its state is of subtasks, not of keys, or of windows; what is lost of it is missing in the output.
+        "buffered" | "sorted" | "access-windows" => State::new(),
         other => panic!("no reference for job {other}"),
     }
 }
@@ -185,7 +188,7 @@ impl Fold {
         files: &[InputFile],
         splits: &[Vec<u8>],
     ) -> State {
-        if matches!(job, "buffered" | "sorted") {
+        if matches!(job, "buffered" | "sorted" | "access-windows") {
             return State::new();
         }
         let limits: Vec<_> = splits.iter().map(|it| limit(files, it)).collect();
@@ -273,6 +276,9 @@ fn limit(files: &[InputFile], split: &[u8]) -> ((String, u64, u64), u64) {
 /// When the bytes are not state of this job.
 pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String> {
     let mut state = State::new();
+    if job == "access-windows" {
+        return Ok(state);
+    }
     for group in groups {
         let mut bytes = group.bytes.as_slice();
         for _ in 0..group.entries {
@@ -300,7 +306,7 @@ pub fn fold_in_flight(job: &str, state: &mut State, edge: u32, bytes: &[u8]) -> 
     let is_to_state = match job {
         "word-count" | "keyed-count" | "ledger" => edge == 0,
         "access-log" => edge == 1,
-        "buffered" | "sorted" => false,
+        "buffered" | "sorted" | "access-windows" => false,
         other => return Err(format!("no reference for job {other}")),
     };
     if !is_to_state {

@@ -16,6 +16,7 @@
 pub mod batch;
 pub mod chain;
 pub mod error;
+pub mod fork;
 pub mod job;
 pub mod key;
 pub mod keyed;

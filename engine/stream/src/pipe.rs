@@ -462,10 +462,11 @@ where
     }
 }
 
-struct Split<F, D, C> {
-    apply: F,
-    side: D,
-    next: C,
+/// Two ways on: the chain, and an edge beside it.
+pub(crate) struct Split<F, D, C> {
+    pub(crate) apply: F,
+    pub(crate) side: D,
+    pub(crate) next: C,
 }
 
 impl<T, U, S, F, D, C> Collect<T> for Split<F, D, C>

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use seawall_protocol::{EventTime, OperatorId};
 
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
+use crate::fork::ForkPipe;
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
 use crate::key::Key;
 use crate::keyed::{Keyed, KeyedPipe};
@@ -99,6 +100,16 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         let main =
             self.extend(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
         (main, side_stream)
+    }
+
+    /// Makes a second stream of the same records.
+    pub fn fork(self, name: &str) -> (Stream<T, ForkPipe<P>>, Stream<T, EdgePipe<T>>)
+    where
+        T: Clone,
+    {
+        let side = self.builder.graph.borrow_mut().add_edge::<T>(Pattern::Forward);
+        let side_stream = head(&self.builder, name, vec![side], EdgePipe(PhantomData));
+        (self.extend_unnamed(|pipe| ForkPipe { pipe, side }), side_stream)
     }
 
     /// Groups records by key. The next operator has state per key.

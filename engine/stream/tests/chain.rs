@@ -11,6 +11,7 @@ use seawall_protocol::{SubtaskId, Watermark};
 use seawall_stream::batch::Batch;
 use seawall_stream::chain::{BATCH_RECORDS, Chain, Notice, Place, Ready};
 use seawall_stream::operator_state::{BroadcastState, ListState, States, UnionState};
+use seawall_stream::testing::Harness;
 use seawall_stream::{
     CheckpointId, Collect, ConnectorError, EventTime, Job, JobBuilder, Key, KeyedProcess, Process,
     Progress, Sink, SinkContext, SinkWriter, Source, SourceReader,
@@ -452,4 +453,15 @@ fn a_watermark_leaves_on_every_edge_behind_what_it_gave_rise_to() {
     let small: Vec<&str> = vec!["[5]", five, idle, "[6, 7]", twenty];
     let large: Vec<&str> = vec![five, idle, "[15]", twenty];
     assert_eq!(told.collect::<Vec<_>>(), [large, small]);
+}
+
+#[test]
+fn a_fork_gives_every_record_to_both_streams_in_order() {
+    type Both = (Vec<u64>, Vec<String>);
+    let mut harness = Harness::<u64, Both>::new(|numbers| {
+        let (first, second) = numbers.map("double", |it| it * 2).fork("copies");
+        (first.filter("not 2", |it| *it != 2), second.map("text", |it| it.to_string()))
+    });
+    harness.push([1, 2, 3]);
+    assert_eq!(harness.take(), (vec![4, 6], ["2", "4", "6"].map(String::from).to_vec()));
 }

@@ -115,8 +115,10 @@ impl Reader<'_> {
             let message = format!("`gzip` has no effect: {name} reads no files");
             self.problem(Problem::at(gzip.span(), message));
         }
-        let shares =
-            [("malformed", &job.malformed, name == "access-log"), ("skew", &job.skew, reads_files)];
+        let shares = [
+            ("malformed", &job.malformed, name.starts_with("access-")),
+            ("skew", &job.skew, reads_files),
+        ];
         for (key, share, is_read) in shares {
             let Some(share) = share else { continue };
             if !is_read {
