@@ -79,7 +79,7 @@ impl Driver {
     }
 
     /// Tells the operators that make watermarks of the time that has passed. Time in which nothing could be
-    /// read is no time: a source that its receivers slow down is not idle.
+    /// read is no time: a source that its receivers slow down is not idle (FLINK-35886).
     pub(super) async fn on_tick(&mut self) -> Result<(), Failure> {
         if self.has_told_end {
             return Ok(());
