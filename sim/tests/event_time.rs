@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use seawall_protocol::event::Event;
 use seawall_sim::run::run;
-use seawall_sim::scenario::Scenario;
+use seawall_sim::scenario::{Claim, Scenario};
 use seawall_sim::trace::What;
 use seawall_sim::verdict::{Result as Outcome, Verdict};
 
@@ -36,4 +36,19 @@ fn a_source_that_falls_silent_holds_event_time_back_until_it_is_taken_for_idle()
     assert_eq!(awaited.result, Outcome::Holds);
     assert_eq!(rises(&awaited), 0, "it is waited for");
     assert!(rises(&idle) > 10, "event time rose {} times", rises(&idle));
+}
+
+// Rules: L6, T10
+#[test]
+fn what_a_barrier_overtook_is_never_late_for_having_been_restored() {
+    let mut scenario = scenario("time/barriers-overtake-watermarks");
+    let violated = |scenario: &Scenario| {
+        let verdicts = scenario.seeds.iter().map(|seed| run(scenario, *seed));
+        verdicts.filter(|it| it.violated.iter().any(|name| name == "records-in-order")).count()
+    };
+    assert_eq!(violated(&scenario), 0);
+    // To see that it could be: restored records come behind the watermarks that were behind them.
+    let (plant, property) = ("new-records-pass-the-replay".into(), "records-in-order".into());
+    scenario.claim = Claim::Violates { plant, property };
+    assert!(violated(&scenario) > 0, "the job would not notice");
 }

@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ChannelId;
@@ -123,7 +124,11 @@ impl Valve {
         let open = self.channels.iter().map(|it| it.unwrap_or(standing));
         let open = open.filter(|it| it.time < EventTime::MAX);
         let (idle, active): (Vec<_>, Vec<_>) = open.partition(|it| it.is_idle);
+        let has_ended = idle.len() + active.len() < self.channels.len();
         // One that came back counts once it is as far as the others were (L4).
+        sometimes!(active.iter().any(|it| it.time < reached), ChannelComesBackBehind);
+        sometimes!(active.is_empty() && !idle.is_empty(), EverythingIsIdle);
+        sometimes!(active.is_empty() && has_ended && !idle.is_empty(), EndBesideIdleOnes);
         let counted = active.iter().map(|it| it.time).filter(|time| *time >= reached);
         let time = match (active.is_empty(), idle.iter().map(|it| it.time).max()) {
             (false, _) => counted.min(),
