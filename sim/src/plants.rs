@@ -10,6 +10,7 @@
 
 mod core;
 mod disk;
+mod event_time;
 mod network;
 mod store;
 
@@ -38,6 +39,7 @@ use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
 use self::disk::{Misuse, Misused};
+use self::event_time::{EndSaysNothing, FurthestLeads, LastWordCounts, RestoredAreNotAwaited};
 use self::network::ToWorkers;
 use self::store::{Misread, Misreading};
 
@@ -249,6 +251,34 @@ const HERE: &[Plant] = &[
         bug: "STORM-3354, FLINK-34007: after a loss of leadership a node took part in nothing any more",
         violates: "recovers",
         place: Place::Tamper(|| Arc::new(StaysAway::default())),
+    },
+    Plant {
+        name: "furthest-channel-leads",
+        about: "event time is that of the furthest input channel",
+        bug: "none known: that the slowest channel holds the others back, turned off",
+        violates: "records-in-order",
+        place: Place::Tamper(|| Arc::new(FurthestLeads::default())),
+    },
+    Plant {
+        name: "last-word-counts",
+        about: "a watermark of one channel is passed on, were it behind the one before",
+        bug: "none known: that event time never goes back, turned off",
+        violates: "watermarks-rise",
+        place: Place::Tamper(|| Arc::new(LastWordCounts)),
+    },
+    Plant {
+        name: "restored-channels-are-not-awaited",
+        about: "restored event time goes on as soon as one channel said how far it is",
+        bug: "none known: that nothing is late for having been restored, turned off",
+        violates: "records-in-order",
+        place: Place::Tamper(|| Arc::new(RestoredAreNotAwaited::default())),
+    },
+    Plant {
+        name: "end-says-nothing",
+        about: "a channel that ended is waited for in event time",
+        bug: "FLINK-2577: a source that closed early said no more, and watermarks stalled behind it",
+        violates: "exactly-once-output",
+        place: Place::Tamper(|| Arc::new(EndSaysNothing)),
     },
 ];
 

@@ -13,7 +13,8 @@
 //! newer of two that stand next to each other replaces the older one wherever they wait, and watermarks that
 //! nobody takes need no more room than one.
 //!
-//! Source: Flink's `StatusWatermarkValve`, rules L3-L5, with one element where Flink has two.
+//! Source: Flink's `StatusWatermarkValve`, rules L3-L5, with one element where Flink has two, and two of its bugs
+//! mended as Flink mends them ([`Valve`]).
 //!
 //! Deliberately absent: where watermarks come from, and what fires when they rise.
 
@@ -21,6 +22,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use seawall_probe::sometimes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ChannelId;
@@ -78,11 +80,12 @@ impl Watermark {
     pub const NONE: Self = Self { time: EventTime::MIN, is_idle: false };
 }
 
-/// Makes one watermark of those of a subtask's channels.
+/// Makes one watermark of those of a subtask's channels: a function of what they said last, so that nothing
+/// depends on the order in which they fell silent (FLINK-40475).
 ///
 /// A channel that has ended says [`EventTime::MAX`] and is waited for no more. When all that have not are idle,
 /// so is the subtask, were there ended ones besides: an idle one may come back, and its records are no later for
-/// that. (Flink's valve lets the ended one's maximum through.)
+/// that (FLINK-38477).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Valve {
     /// What each said in this attempt. One that said nothing holds back all: what it said before stands.
@@ -99,65 +102,41 @@ impl Valve {
         Self { channels: (0..channels).map(|_| None).collect(), output }
     }
 
-    /// What was said last.
-    pub fn output(&self) -> Watermark {
-        self.output
-    }
-
     /// Handles what a channel says; what is to be said then, if that is something new. Total: a time that does
     /// not rise is no time (L3), and a channel that ended says nothing more.
     ///
     /// # Panics
     /// When there is no such channel.
     pub fn handle(&mut self, channel: ChannelId, said: Watermark) -> Option<Watermark> {
-        let (before, index) = (self.output, channel.0 as usize);
-        let known = self.channels[index];
-        let newest = known.map_or(said.time, |it| it.time.max(said.time));
-        if known
-            .is_some_and(|it| has_ended(&it) || (it.is_idle && said.is_idle && it.time == newest))
-        {
-            return None;
-        }
-        // Whoever came to know something new was not idle meanwhile.
-        let standing = known.map_or(before.time, |it| it.time);
-        let reached = if has_ended(&said) { standing } else { newest };
-        self.channels[index] = Some(Watermark { time: reached, is_idle: false });
-        self.rise();
-        if said.is_idle || has_ended(&said) {
-            let held_all_back = reached == self.output.time;
-            self.channels[index] = Some(Watermark { time: newest, ..said });
-            if held_all_back && !self.is_active() {
-                // Nobody is left who could be waited for, so all that was said is true (L5).
-                let furthest = self.open().map(|it| it.time).max();
-                self.output.time = self.output.time.max(furthest.unwrap_or(EventTime::MAX));
-            }
-            self.rise();
-        }
-        self.output.is_idle = !self.is_active() && self.open().next().is_some();
+        let before = self.output;
+        let known = &mut self.channels[channel.0 as usize];
+        let time = known.map_or(said.time, |it| it.time.max(said.time));
+        *known = Some(Watermark { time, ..said });
+        self.output = self.least();
+        assert!(before.time <= self.output.time, "{} after {}", self.output.time, before.time);
         (self.output != before).then_some(self.output)
     }
 
-    /// What those say that have not ended.
-    fn open(&self) -> impl Iterator<Item = Watermark> {
-        let standing = Watermark { is_idle: false, ..self.output };
-        self.channels.iter().map(move |it| it.unwrap_or(standing)).filter(|it| !has_ended(it))
+    /// What all say together.
+    fn least(&self) -> Watermark {
+        let Watermark { time: reached, .. } = self.output;
+        let standing = Watermark { time: reached, is_idle: false };
+        let open = self.channels.iter().map(|it| it.unwrap_or(standing));
+        let open = open.filter(|it| it.time < EventTime::MAX);
+        let (idle, active): (Vec<_>, Vec<_>) = open.partition(|it| it.is_idle);
+        let has_ended = idle.len() + active.len() < self.channels.len();
+        // One that came back counts once it is as far as the others were (L4).
+        sometimes!(active.iter().any(|it| it.time < reached), ChannelComesBackBehind);
+        sometimes!(active.is_empty() && !idle.is_empty(), EverythingIsIdle);
+        sometimes!(active.is_empty() && has_ended && !idle.is_empty(), EndBesideIdleOnes);
+        let counted = active.iter().map(|it| it.time).filter(|time| *time >= reached);
+        let time = match (active.is_empty(), idle.iter().map(|it| it.time).max()) {
+            (false, _) => counted.min(),
+            // Nobody is left who could be waited for, so all that was said is true (L5).
+            (true, Some(furthest)) => Some(furthest),
+            (true, None) => Some(EventTime::MAX),
+        };
+        let time = time.map_or(reached, |it| it.max(reached));
+        Watermark { time, is_idle: active.is_empty() && !idle.is_empty() }
     }
-
-    fn is_active(&self) -> bool {
-        self.open().any(|it| !it.is_idle)
-    }
-
-    /// The least of what counts. A channel that came back counts once it is as far as the others were (L4).
-    fn rise(&mut self) {
-        let counts = |it: &Watermark| !it.is_idle && it.time >= self.output.time;
-        if let Some(least) = self.open().filter(counts).map(|it| it.time).min() {
-            self.output.time = least;
-        } else if self.open().next().is_none() {
-            self.output.time = EventTime::MAX;
-        }
-    }
-}
-
-fn has_ended(watermark: &Watermark) -> bool {
-    watermark.time == EventTime::MAX
 }

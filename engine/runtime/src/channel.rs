@@ -170,7 +170,10 @@ impl Channel {
 /// a channel that nobody reads does not grow.
 pub(crate) fn queue(elements: &mut VecDeque<Element>, element: Element) {
     match (elements.back_mut(), &element) {
-        (Some(Element::Watermark(last)), Element::Watermark(newer)) => *last = *newer,
+        (Some(Element::Watermark(last)), Element::Watermark(newer)) => {
+            sometimes!(WatermarkIsReplaced);
+            *last = *newer;
+        }
         _ => elements.push_back(element),
     }
 }

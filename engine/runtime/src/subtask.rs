@@ -798,7 +798,10 @@ impl Driver {
                     self.launch.env.emit(event).await;
                 }
             }
-            Effect::Run => self.life = Life::Running,
+            Effect::Run => {
+                self.life = Life::Running;
+                self.begin_ticks().await?;
+            }
             Effect::EndInput => {
                 self.end_source().await?;
                 self.has_told_end = true;

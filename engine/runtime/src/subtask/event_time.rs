@@ -7,6 +7,7 @@
 //! earlier than it did, every record that was on time still is (L6, T10), and a barrier that overtakes
 //! watermarks leaves nothing to be kept of them.
 
+use seawall_probe::sometimes;
 use seawall_protocol::event::Event;
 use seawall_protocol::{ChannelId, EventTime, Watermark};
 use seawall_stream::Progress;
@@ -15,18 +16,23 @@ use seawall_stream::chain::{Chain, Notice};
 use super::{Driver, DriverTimer, EMIT_RECORDS, Failure, Life};
 
 impl Driver {
-    /// Says how far event time was at the restored cut, and begins to tell the time that passes.
+    /// Says how far event time was at the restored cut.
     pub(super) async fn begin_event_time(&mut self) -> Result<(), Failure> {
         if self.watermark.time > EventTime::MIN {
+            sometimes!(RestoredTimeIsSaid);
             self.raise(self.watermark.time).await?;
             self.note_watermark().await;
         }
-        let interval = self.launch.watermark_interval;
-        if self.chain.outputs().makes_watermarks() && !interval.is_zero() {
-            self.ticked = self.launch.env.clock.now();
-            self.timers().arm(DriverTimer::Tick, interval);
-        }
         Ok(())
+    }
+
+    /// Begins to tell the time that passes, at once: a restored operator says how far it was.
+    pub(super) async fn begin_ticks(&mut self) -> Result<(), Failure> {
+        if !self.chain.outputs().makes_watermarks() {
+            return Ok(());
+        }
+        self.ticked = self.launch.env.clock.now();
+        self.on_tick().await
     }
 
     /// What one channel says; the chain hears of it when it changes what all of them say (L3-L5).
@@ -79,13 +85,15 @@ impl Driver {
     }
 
     /// Tells the operators that make watermarks of the time that has passed. Time in which nothing could be
-    /// read is no time: a source that its receivers slow down is not idle.
+    /// read is no time: a source that its receivers slow down is not idle (FLINK-35886).
     pub(super) async fn on_tick(&mut self) -> Result<(), Failure> {
         if self.has_told_end {
             return Ok(());
         }
         let interval = self.launch.watermark_interval;
-        self.timers().arm(DriverTimer::Tick, interval);
+        if !interval.is_zero() {
+            self.timers().arm(DriverTimer::Tick, interval);
+        }
         let now = self.launch.env.clock.now();
         let passed = now.saturating_sub(std::mem::replace(&mut self.ticked, now));
         let could_read = self.life == Life::Running
@@ -93,6 +101,7 @@ impl Driver {
             && self.outlets.is_clear()
             && self.core.blocked().is_empty();
         if !could_read {
+            sometimes!(TimePassesUncounted);
             return Ok(());
         }
         self.chain.outputs().tell(Notice::Tick(passed));
