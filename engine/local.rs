@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use seawall_config::{Settings, Warning};
@@ -51,6 +52,8 @@ pub struct LocalJob {
     pub slots: u32,
     /// The checkpoint that is restored without its in-flight data (E12).
     pub without_channel_state: Option<CheckpointId>,
+    /// Time between two watermarks of a subtask.
+    pub watermark_interval: Duration,
     /// Counters, for whoever wants to show them.
     pub metrics: Arc<Metrics>,
     /// Receives every event.
@@ -80,6 +83,7 @@ impl LocalJob {
             // One process has room for as many subtasks as there can be: the job may be rescaled.
             slots: settings.slots.unwrap_or(job.key_groups),
             without_channel_state: settings.without_channel_state,
+            watermark_interval: settings.watermark_interval,
             metrics: Arc::default(),
             observer: Arc::new(tokio_env::Unobserved),
             control: Control::default(),
@@ -138,6 +142,7 @@ pub async fn run(local: LocalJob) -> Result<Outcome, RuntimeError> {
         state: local.state,
         is_incremental,
         without_channel_state: local.without_channel_state,
+        watermark_interval: local.watermark_interval,
         heartbeat: local.heartbeat,
         metrics: local.metrics,
     };

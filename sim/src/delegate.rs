@@ -28,6 +28,12 @@ macro_rules! delegate_outputs {
             fn hears_end(&self) -> bool {
                 self.inner.hears_end()
             }
+            fn makes_watermarks(&self) -> bool {
+                self.inner.makes_watermarks()
+            }
+            fn on_watermark(&mut self, time: seawall_protocol::EventTime) {
+                self.inner.on_watermark(time);
+            }
         }
     )*};
 }

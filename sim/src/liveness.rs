@@ -147,6 +147,7 @@ impl State {
             | Event::TransactionCommitted { .. }
             | Event::CommitFailed { .. }
             | Event::CompletionTold { .. }
+            | Event::WatermarkAdvanced { .. }
             | Event::LingeringAborted { .. } => {}
         }
     }

@@ -10,6 +10,7 @@
 
 mod core;
 mod disk;
+mod event_time;
 mod network;
 mod store;
 
@@ -21,9 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use seawall_env::{Disk, Entry, Env, File, Network, Scratch};
-use seawall_protocol::CheckpointId;
 use seawall_protocol::operator_state::Redistribution;
 use seawall_protocol::tamper::Tamper;
+use seawall_protocol::{CheckpointId, EventTime};
 use seawall_runtime::connectors::generator::GeneratorSplit;
 use seawall_stream::batch::Batch;
 use seawall_stream::chain::{
@@ -38,6 +39,7 @@ use crate::workload::{INPUT, OUTPUT};
 
 use self::core::{CountsRepeatedAcks, StaysAway};
 use self::disk::{Misuse, Misused};
+use self::event_time::{EndSaysNothing, FurthestLeads, LastWordCounts, RestoredAreNotAwaited};
 use self::network::ToWorkers;
 use self::store::{Misread, Misreading};
 
@@ -249,6 +251,34 @@ const HERE: &[Plant] = &[
         bug: "STORM-3354, FLINK-34007: after a loss of leadership a node took part in nothing any more",
         violates: "recovers",
         place: Place::Tamper(|| Arc::new(StaysAway::default())),
+    },
+    Plant {
+        name: "furthest-channel-leads",
+        about: "event time is that of the furthest input channel",
+        bug: "none known: that the slowest channel holds the others back, turned off",
+        violates: "records-in-order",
+        place: Place::Tamper(|| Arc::new(FurthestLeads::default())),
+    },
+    Plant {
+        name: "last-word-counts",
+        about: "a watermark of one channel is passed on, were it behind the one before",
+        bug: "none known: that event time never goes back, turned off",
+        violates: "watermarks-rise",
+        place: Place::Tamper(|| Arc::new(LastWordCounts)),
+    },
+    Plant {
+        name: "restored-channels-are-not-awaited",
+        about: "restored event time goes on as soon as one channel said how far it is",
+        bug: "none known: that nothing is late for having been restored, turned off",
+        violates: "records-in-order",
+        place: Place::Tamper(|| Arc::new(RestoredAreNotAwaited::default())),
+    },
+    Plant {
+        name: "end-says-nothing",
+        about: "a channel that ended is waited for in event time",
+        bug: "FLINK-2577: a source that closed early said no more, and watermarks stalled behind it",
+        violates: "exactly-once-output",
+        place: Place::Tamper(|| Arc::new(EndSaysNothing)),
     },
 ];
 
@@ -483,6 +513,12 @@ impl Outputs for Misrestored {
     fn hears_end(&self) -> bool {
         self.inner.hears_end()
     }
+    fn makes_watermarks(&self) -> bool {
+        self.inner.makes_watermarks()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.inner.on_watermark(time);
+    }
 }
 
 #[async_trait]
@@ -576,6 +612,9 @@ impl OperatorChain for Forgetful {
     fn take_dirty_bytes(&mut self) -> u64 {
         self.inner.take_dirty_bytes()
     }
+    fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+        self.inner.fire_timers(time, limit)
+    }
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
     }
@@ -610,6 +649,9 @@ macro_rules! delegate_chain {
     () => {
         fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
             self.inner.on_batch(batch)
+        }
+        fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+            self.inner.fire_timers(time, limit)
         }
         fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
             self.inner.on_end(limit)

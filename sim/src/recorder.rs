@@ -296,6 +296,7 @@ pub(crate) fn about(event: &Event) -> (Option<CheckpointId>, Option<SubtaskId>) 
         | Event::SubtaskFinished { attempt }
         | Event::SubtaskCancelled { attempt }
         | Event::SubtaskFailed { attempt, .. }
+        | Event::WatermarkAdvanced { attempt, .. }
         | Event::LingeringAborted { attempt, .. } => (None, Some(attempt.subtask)),
         Event::CoordinatorStarted { .. }
         | Event::WorkerRegistered { .. }

@@ -618,6 +618,7 @@ impl Process {
             scratch: SCRATCH.into(),
             is_incremental: self.scenario.checkpoint.is_incremental,
             without_channel_state: None,
+            watermark_interval: Duration::from_millis(200),
             heartbeat: self.scenario.heartbeat.clone(),
             metrics: Arc::clone(&self.metrics),
         };

@@ -223,6 +223,7 @@ fn is_routine(event: &Event, completed: &BTreeSet<CheckpointId>) -> bool {
         | Event::ChannelStateReplayed { .. }
         | Event::SnapshotWritten { .. }
         | Event::CompletionTold { .. }
+        | Event::WatermarkAdvanced { .. }
         | Event::TransactionPrecommitted { .. } => true,
         Event::CoordinatorStarted { .. }
         | Event::WorkerRegistered { .. }
@@ -315,6 +316,9 @@ fn details(event: &Event, chains: &Chains) -> String {
         | Event::TransactionPrecommitted { attempt, checkpoint }
         | Event::CompletionTold { attempt, checkpoint } => {
             format!("{} checkpoint {checkpoint}", show(attempt))
+        }
+        Event::WatermarkAdvanced { attempt, time, is_idle } => {
+            format!("{} {time}{}", show(attempt), if *is_idle { ", idle" } else { "" })
         }
         Event::AckIgnored { attempt, checkpoint, reason } => {
             format!("{} checkpoint {checkpoint}: {}", show(attempt), words(reason))

@@ -30,6 +30,9 @@ pub const STORAGE_THEN: &str = "/checkpoints-then";
 pub const SCRATCH: &str = "/scratch";
 /// Where output appears.
 pub const OUTPUT: &str = "/output";
+/// Time from one request to the next, and how much later than that it may be written.
+const SECONDS_APART: u64 = 3;
+const SECONDS_LATE: u64 = 30;
 /// Where input files are.
 pub const INPUT: &str = "/input";
 
@@ -70,6 +73,11 @@ pub fn has_slow_sink(job: &str) -> bool {
     seawall_jobs::find(job).is_ok_and(|it| has(it, "sink-rate"))
 }
 
+/// Whether the job can be told when a source counts as idle.
+pub fn has_idleness(job: &str) -> bool {
+    seawall_jobs::find(job).is_ok_and(|it| has(it, "idle-after"))
+}
+
 /// The names of the chains of a job.
 pub fn chains(job: &Job) -> Chains {
     job.operators.iter().map(|it| (it.id.0, it.name.clone())).collect()
@@ -93,6 +101,9 @@ fn pairs(spec: &JobSpec, workload: &Workload, generator: u64) -> Vec<String> {
     }
     if let Some(rate) = workload.sink_rate {
         pairs.push(format!("sink-rate={rate}"));
+    }
+    if let Some(silence) = workload.idle_after {
+        pairs.push(format!("idle-after={}", silence.as_millis()));
     }
     pairs
 }
@@ -174,7 +185,7 @@ impl Subject for Prepared {
     }
 
     fn place_in_sequence(&self, line: &str) -> Option<(String, u64)> {
-        reference::place_in_sequence(self.spec.name, self.job.parallelism, line)
+        reference::place_in_sequence(self.spec.name, &self.options, self.job.parallelism, line)
     }
 }
 
@@ -208,9 +219,20 @@ fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
         })
         .collect();
     for record in 0..workload.records {
-        let file = usize::try_from(record % count).expect("fewer files than that");
+        // Who reads one file after the other reads what has times in their order.
+        let has_times = workload.job == "access-windows";
+        let file = if has_times { record * count / workload.records } else { record % count };
+        let file = usize::try_from(file).expect("fewer files than that");
         let line = match workload.job.as_str() {
-            "access-log" => access_line(workload, stream),
+            "access-log" => access_line(workload, "21/Nov/2026:12:00:00", stream),
+            "access-windows" => {
+                // Within the disorder that the job expects.
+                let second = record * SECONDS_APART + stream.below(SECONDS_LATE);
+                let (day, hour, minute) =
+                    (1 + second / 86_400, second / 3_600 % 24, second / 60 % 60);
+                let time = format!("{day:02}/Nov/2026:{hour:02}:{minute:02}:{:02}", second % 60);
+                access_line(workload, &time, stream)
+            }
             _ => word_line(workload, stream),
         };
         files[file].bytes.extend_from_slice(line.as_bytes());
@@ -243,7 +265,7 @@ fn key(workload: &Workload, stream: &mut Stream) -> u64 {
 }
 
 /// Apache's combined format; unless told otherwise one line in fifty is not in it.
-fn access_line(workload: &Workload, stream: &mut Stream) -> String {
+fn access_line(workload: &Workload, time: &str, stream: &mut Stream) -> String {
     let is_malformed = match workload.malformed {
         Some(share) => stream.below(100) < u64::from(share),
         None => stream.one_in(50),
@@ -255,7 +277,7 @@ fn access_line(workload: &Workload, stream: &mut Stream) -> String {
     let status = [200, 200, 200, 304, 404, 500][usize::try_from(stream.below(6)).expect("small")];
     let bytes = if stream.one_in(10) { "-".to_owned() } else { stream.below(100_000).to_string() };
     format!(
-        "10.0.{}.{} - - [21/Nov/2026:12:00:00 +0000] \"GET /{} HTTP/1.1\" {status} {bytes} \"-\" \"simulated\"",
+        "10.0.{}.{} - - [{time} +0000] \"GET /{} HTTP/1.1\" {status} {bytes} \"-\" \"simulated\"",
         client / 256,
         client % 256,
         stream.below(100)

@@ -101,3 +101,22 @@ fn the_jobs_are_listed_with_options_and_output() {
     assert_eq!(jobs[1]["name"], "access-log");
     assert_eq!(jobs[1]["output"], "client,requests,bytes,errors");
 }
+
+#[test]
+fn sorted_writes_every_record_and_each_file_by_event_time() {
+    let scratch = Scratch::new();
+    scratch.finish("run sorted -o records=20_000 -o keys=100 -o output=out --parallelism 2");
+    let time = |line: &str| line.split_once(',').unwrap().1.parse::<u64>().unwrap();
+    let mut times: Vec<u64> = scratch.output("out").iter().map(|it| time(it)).collect();
+    times.sort_unstable();
+    // The last block is not full, and turned round it ends with the end of the block.
+    let expected: Vec<u64> = (0..19_968).chain((19_968..20_032).skip(32)).collect();
+    assert_eq!(times, expected);
+    for entry in std::fs::read_dir(scratch.path("out")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "csv") {
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(text.lines().map(time).is_sorted(), "{text}");
+        }
+    }
+}

@@ -28,6 +28,8 @@ pub struct Settings {
     pub backend: StateBackend,
     /// The directory of the scratch files of state on disk, when it was given.
     pub scratch: Option<PathBuf>,
+    /// Time between two watermarks of a subtask.
+    pub watermark_interval: Duration,
     /// Where checkpoints are kept, as it was given.
     pub directory: Option<String>,
     /// Where savepoints are written whose place nobody names, as it was given.

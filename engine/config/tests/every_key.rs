@@ -88,7 +88,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("state.backend.disk.cache-size", "64 mb", "1 mb", "cache_bytes: 1048576"),
     ("state.backend.disk.directory", "-", "/data/scratch", "scratch: Some(\"/data/scratch\")"),
     ("pipeline.max-parallelism", "-1", "256", "key_groups: Some(256)"),
-    ("pipeline.auto-watermark-interval", "200 ms", "1 s", ""),
+    ("pipeline.auto-watermark-interval", "200 ms", "1 s", "watermark_interval: 1s"),
     ("execution.buffer-timeout.interval", "100 ms", "1 s", ""),
     ("restart-strategy.type", "-", "fixed-delay", "FixedDelay { attempts: 1, delay: 1s }"),
     ("restart-strategy.fixed-delay.attempts", "1", "7", "attempts: 7"),

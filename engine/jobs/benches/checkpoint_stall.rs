@@ -22,7 +22,7 @@ use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrateg
 use seawall_protocol::coordinator::Outcome;
 use seawall_protocol::event::Event;
 use seawall_protocol::record::JobResult;
-use seawall_protocol::{CheckpointId, JobId, WorkerId};
+use seawall_protocol::{CheckpointId, EventTime, JobId, WorkerId};
 use seawall_runtime::connectors::file_sink::FileSink;
 use seawall_runtime::connectors::generator::GeneratorSource;
 use seawall_runtime::control::Control;
@@ -187,6 +187,12 @@ impl Outputs for Timed {
     fn hears_end(&self) -> bool {
         self.inner.hears_end()
     }
+    fn makes_watermarks(&self) -> bool {
+        self.inner.makes_watermarks()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.inner.on_watermark(time);
+    }
 }
 
 impl OperatorChain for Timed {
@@ -194,6 +200,9 @@ impl OperatorChain for Timed {
         self.inner.on_batch(batch)?;
         self.ends.push(Instant::now());
         Ok(())
+    }
+    fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
+        self.inner.fire_timers(time, limit)
     }
     fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
         self.inner.on_end(limit)
@@ -304,6 +313,7 @@ async fn process(job: Job, interval: Option<Duration>, storage: &Path, log: &Arc
         scratch: std::env::temp_dir(),
         is_incremental: false,
         without_channel_state: None,
+        watermark_interval: Duration::from_millis(200),
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

@@ -114,6 +114,7 @@ async fn process(
         scratch: storage.join("scratch"),
         is_incremental: false,
         without_channel_state: None,
+        watermark_interval: Duration::from_millis(200),
         heartbeat: HeartbeatConfig::default(),
         metrics: Arc::new(Metrics::default()),
     };

@@ -46,12 +46,31 @@ struct Request {
 
 impl Request {
     fn parse(line: &str) -> Option<Self> {
+        let Fields { client, status, bytes, .. } = Fields::parse(line)?;
+        Some(Self { client: client.to_owned(), bytes, is_error: status >= 400 })
+    }
+}
+
+/// The fields of a well-formed line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    pub(crate) client: &'a str,
+    /// As it is written between the brackets.
+    pub(crate) time: &'a str,
+    /// Method, path and protocol, if it is like that.
+    pub(crate) request: &'a str,
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn parse(line: &'a str) -> Option<Self> {
         let (client, rest) = line.split_once(' ')?;
         let (_identity, rest) = rest.split_once(' ')?;
         // The user is whatever stands before the time; it may contain spaces.
         let (_user, rest) = rest.split_once(" [")?;
-        let (_time, rest) = rest.split_once("] \"")?;
-        let (_request, rest) = quoted(rest)?;
+        let (time, rest) = rest.split_once("] \"")?;
+        let (request, rest) = quoted(rest)?;
         let mut fields = rest.strip_prefix(' ')?.splitn(3, ' ');
         let status = fields.next()?;
         let bytes = fields.next()?;
@@ -66,7 +85,7 @@ impl Request {
             digits if digits.bytes().all(|it| it.is_ascii_digit()) => digits.parse().ok()?,
             _ => return None,
         };
-        Some(Self { client: client.to_owned(), bytes, is_error: status >= "400" })
+        Some(Self { client, time, request, status: status.parse().ok()?, bytes })
     }
 }
 
@@ -131,7 +150,7 @@ fn write_totals((client, totals): &(String, Totals), line: &mut Vec<u8>) {
     line.extend_from_slice(format!("{client},{requests},{bytes},{errors}\n").as_bytes());
 }
 
-fn write_line(text: &String, line: &mut Vec<u8>) {
+pub(crate) fn write_line(text: &String, line: &mut Vec<u8>) {
     line.extend_from_slice(text.as_bytes());
     line.push(b'\n');
 }

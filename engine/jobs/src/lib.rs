@@ -5,12 +5,14 @@
 //! must output.
 
 pub mod access_log;
+pub mod access_windows;
 pub mod buffered;
 pub mod keyed_count;
 pub mod ledger;
 pub mod options;
 pub mod origin;
 pub mod reference;
+pub mod sorted;
 pub mod word_count;
 
 pub use options::{JobError, OptionSpec, Options};
@@ -32,8 +34,15 @@ pub struct JobSpec {
 }
 
 /// Every built-in job, in the order they are listed.
-pub const JOBS: &[JobSpec] =
-    &[word_count::SPEC, access_log::SPEC, keyed_count::SPEC, ledger::SPEC, buffered::SPEC];
+pub const JOBS: &[JobSpec] = &[
+    word_count::SPEC,
+    access_log::SPEC,
+    access_windows::SPEC,
+    keyed_count::SPEC,
+    ledger::SPEC,
+    buffered::SPEC,
+    sorted::SPEC,
+];
 
 /// The job of this name.
 ///

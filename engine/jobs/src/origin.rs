@@ -1,7 +1,7 @@
 //! Where output comes from: the input records that a line, or a key of the state, stems from, and whether a
 //! checkpoint's positions are behind them. Plain folds, as in [`mod@crate::reference`].
 //!
-//! A line of `buffered` names its record; a line of a job that counts stems from every record of its key, and
+//! A line of `buffered` or `sorted` names its record; a line of a job that counts stems from every record of its key, and
 //! only positions tell them apart.
 
 use std::fmt;
@@ -11,7 +11,8 @@ use seawall_runtime::connectors::file_source::FileSplit;
 use seawall_runtime::connectors::generator::GeneratorSplit;
 
 use crate::options::Options;
-use crate::reference::{InputFile, client_of, keys, lines_of, words_of};
+use crate::reference::windows;
+use crate::reference::{InputFile, client_of, keys, lines_of, turned, words_of};
 
 /// One input record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,8 +52,9 @@ impl fmt::Display for Origin {
 pub fn origins(job: &str, options: &Options, files: &[InputFile], line: &str) -> Vec<Origin> {
     let key = line.split(',').next().unwrap_or_default();
     match job {
-        "buffered" => {
-            let index = line.split_once(',').and_then(|(_, it)| it.parse::<u64>().ok());
+        "buffered" | "sorted" => {
+            let number = line.split_once(',').and_then(|(_, it)| it.parse::<u64>().ok());
+            let index = if job == "sorted" { number.map(turned) } else { number };
             let index = index.filter(|it| *it < options.number("records"));
             index.map(|index| generated(options, index)).into_iter().collect()
         }
@@ -68,6 +70,7 @@ pub fn origins(job: &str, options: &Options, files: &[InputFile], line: &str) ->
             Some(("malformed", text)) => of_lines(files, |line| line == text),
             _ => of_lines(files, |line| client_of(line).is_some_and(|it| it == key)),
         },
+        "access-windows" => of_lines(files, |of| windows::has_part_in(of, line)),
         other => panic!("no reference for job {other}"),
     }
 }

@@ -14,6 +14,8 @@ use seawall_stream::state::EncodedGroup;
 use crate::access_log::Totals;
 use crate::options::Options;
 
+pub(crate) mod windows;
+
 /// An input file as it was when the job started, decompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
@@ -63,7 +65,12 @@ pub fn output_before(
 ///
 /// # Panics
 /// When there is no built-in job of this name.
-pub fn place_in_sequence(job: &str, parallelism: u32, line: &str) -> Option<(String, u64)> {
+pub fn place_in_sequence(
+    job: &str,
+    options: &Options,
+    parallelism: u32,
+    line: &str,
+) -> Option<(String, u64)> {
     let (key, number) = line.split_once(',')?;
     let number: u64 = number.parse().ok()?;
     match job {
@@ -71,8 +78,13 @@ pub fn place_in_sequence(job: &str, parallelism: u32, line: &str) -> Option<(Str
         "ledger" => Some((format!("key {key}"), number)),
         // The number is the record's index, and each source subtask reads every `parallelism`-th.
         "buffered" => Some((format!("split {}", number % u64::from(parallelism)), number)),
+        // Each subtask writes all it gets by time, but for what comes from a source that was silent.
+        "sorted" if options.optional_number("idle-after").is_none() => {
+            Some(("event time".to_owned(), number))
+        }
+        "sorted" => None,
         // Nothing comes before the end.
-        "word-count" | "access-log" | "keyed-count" => None,
+        "word-count" | "access-log" | "access-windows" | "keyed-count" => None,
         other => panic!("no reference for job {other}"),
     }
 }
@@ -91,6 +103,7 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
                 output.insert("malformed".to_owned(), malformed);
             }
         }
+        "access-windows" => output = crate::reference::windows::output(&lines),
         "keyed-count" => {
             let counts = count_keys(options, records.iter().copied());
             let lines = counts.iter().map(|(key, count)| format!("{key},{count}"));
@@ -106,6 +119,12 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
         "buffered" => {
             let key_of = keys(options);
             let lines = records.iter().map(|index| format!("{},{index}", key_of(*index)));
+            output.insert(String::new(), lines.collect());
+        }
+        "sorted" => {
+            let key_of = keys(options);
+            let lines =
+                records.iter().map(|index| format!("{},{}", key_of(*index), turned(*index)));
             output.insert(String::new(), lines.collect());
         }
         other => panic!("no reference for job {other}"),
@@ -141,8 +160,8 @@ pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8
             .into_iter()
             .map(|(key, count)| (key.to_string(), count.to_string()))
             .collect(),
-        // Its state is of subtasks, not of keys; what is lost of it is missing in the output.
-        "buffered" => State::new(),
+        // Its state is of subtasks, not of keys, or of windows; what is lost of it is missing in the output.
+        "buffered" | "sorted" | "access-windows" => State::new(),
         other => panic!("no reference for job {other}"),
     }
 }
@@ -169,7 +188,7 @@ impl Fold {
         files: &[InputFile],
         splits: &[Vec<u8>],
     ) -> State {
-        if job == "buffered" {
+        if matches!(job, "buffered" | "sorted" | "access-windows") {
             return State::new();
         }
         let limits: Vec<_> = splits.iter().map(|it| limit(files, it)).collect();
@@ -257,6 +276,9 @@ fn limit(files: &[InputFile], split: &[u8]) -> ((String, u64, u64), u64) {
 /// When the bytes are not state of this job.
 pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String> {
     let mut state = State::new();
+    if job == "access-windows" {
+        return Ok(state);
+    }
     for group in groups {
         let mut bytes = group.bytes.as_slice();
         for _ in 0..group.entries {
@@ -284,7 +306,7 @@ pub fn fold_in_flight(job: &str, state: &mut State, edge: u32, bytes: &[u8]) -> 
     let is_to_state = match job {
         "word-count" | "keyed-count" | "ledger" => edge == 0,
         "access-log" => edge == 1,
-        "buffered" => false,
+        "buffered" | "sorted" | "access-windows" => false,
         other => return Err(format!("no reference for job {other}")),
     };
     if !is_to_state {
@@ -421,6 +443,12 @@ fn count_keys(options: &Options, records: impl Iterator<Item = u64>) -> BTreeMap
         *counts.entry(key_of(index)).or_default() += 1;
     }
     counts
+}
+
+/// The time of a record of `sorted`, and the record of a time: a number below 64 is 63 less itself, and so on in
+/// every block.
+pub(crate) fn turned(number: u64) -> u64 {
+    number ^ 63
 }
 
 /// The key of each generated record.

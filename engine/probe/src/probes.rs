@@ -61,6 +61,20 @@ names! {
             /// Too many cancelled checkpoints were remembered, and the oldest was forgotten.
             OldestCancelledIsForgotten,
         }
+        "Event time" {
+            /// A channel that had been idle came back behind the others.
+            ChannelComesBackBehind,
+            /// Every channel that has not ended is idle.
+            EverythingIsIdle,
+            /// A channel ended, and all that have not are idle.
+            EndBesideIdleOnes,
+            /// A watermark took the place of one that waited, and that nobody will see.
+            WatermarkIsReplaced,
+            /// A restored subtask says how far event time was.
+            RestoredTimeIsSaid,
+            /// Time passed in which a subtask that makes watermarks could not read.
+            TimePassesUncounted,
+        }
         "A subtask" {
             /// Something came before the subtask was told to start.
             InputBeforeStart,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, AttemptId, ChannelId, CheckpointId, FencingToken, SessionId, WorkerId};
 use crate::message::DeclineReason;
+use crate::watermark::EventTime;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident $({ $($field:ident: $type:ty),* $(,)? })? = $name:literal,)*) => {
@@ -154,6 +155,8 @@ events! {
     LingeringAborted { attempt: AttemptId, transactions: u32 } = "lingering-aborted",
     /// The operators of a chain are told that the checkpoint is completed.
     CompletionTold { attempt: AttemptId, checkpoint: CheckpointId } = "completion-told",
+    /// Event time rose in a subtask, or nothing is expected of its input for now, or something is again.
+    WatermarkAdvanced { attempt: AttemptId, time: EventTime, is_idle: bool } = "watermark-advanced",
 }
 
 /// The answer to an ack; total (G1).

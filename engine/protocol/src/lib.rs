@@ -44,9 +44,11 @@ pub mod takeover;
 pub mod tamper;
 pub mod trigger;
 pub mod unaligned;
+pub mod watermark;
 pub mod worker;
 
 pub use ids::{
     Attempt, AttemptId, ChannelId, CheckpointId, FencingToken, JobId, OperatorId, SessionId,
     SubtaskId, WorkerId,
 };
+pub use watermark::{EventTime, Watermark};

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{coordinator, subtask, worker};
+use crate::{ChannelId, Watermark, coordinator, subtask, worker};
 
 /// Changes what goes into a core and what comes out. The defaults change nothing.
 pub trait Tamper: Send + Sync {
@@ -54,6 +54,16 @@ pub trait Tamper: Send + Sync {
         effects: &mut Vec<subtask::Effect>,
     ) {
         let _ = (plan, input, effects);
+    }
+    /// After a subtask's valve answered what a channel `said` with what is `told` to the operators.
+    fn after_valve(
+        &self,
+        plan: &subtask::Plan,
+        channel: ChannelId,
+        said: Watermark,
+        told: &mut Option<Watermark>,
+    ) {
+        let _ = (plan, channel, said, told);
     }
     /// Whether a driver leaves this step out.
     fn skips(&self, step: DataStep) -> bool {

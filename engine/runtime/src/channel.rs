@@ -25,13 +25,13 @@ use seawall_probe::{buggify, sometimes};
 use seawall_protocol::config::Alignment;
 use seawall_protocol::message::Barrier;
 use seawall_protocol::record::SnapshotHandle;
-use seawall_protocol::subtask::Timer;
-use seawall_protocol::{ChannelId, CheckpointId};
+use seawall_protocol::{ChannelId, CheckpointId, Watermark};
 use seawall_stream::StreamError;
 use seawall_stream::batch::Batch;
 
 use crate::in_flight::{ByChannel, Capture, Found};
 use crate::metrics::Metrics;
+use crate::subtask::DriverTimer;
 use crate::timers::Fired;
 
 /// Elements a channel holds before its sender waits; full batches are 1,024 records.
@@ -50,6 +50,8 @@ pub enum Element {
     Barrier(Barrier),
     /// The checkpoint will not come (C6).
     CancelMarker(CheckpointId),
+    /// How far event time is.
+    Watermark(Watermark),
     /// No more records; barriers may follow.
     End,
     /// Nothing more at all: the sender finished.
@@ -79,7 +81,7 @@ pub enum SubtaskOrder {
     /// Nothing is heard of the receiver of an output channel, and why that is believed.
     ReceiverSilent(String),
     /// A timer of the subtask fired.
-    Fired(Fired<Timer>),
+    Fired(Fired<DriverTimer>),
 }
 
 /// What is told of an element before it is at the head of its channel.
@@ -161,6 +163,18 @@ impl Channel {
             is_broken: false,
             is_attached: false,
         }
+    }
+}
+
+/// Adds an element behind the others. A watermark replaces one that is last: it says all that one said, and
+/// a channel that nobody reads does not grow.
+pub(crate) fn queue(elements: &mut VecDeque<Element>, element: Element) {
+    match (elements.back_mut(), &element) {
+        (Some(Element::Watermark(last)), Element::Watermark(newer)) => {
+            sometimes!(WatermarkIsReplaced);
+            *last = *newer;
+        }
+        _ => elements.push_back(element),
     }
 }
 
@@ -336,7 +350,7 @@ impl ChannelSender {
                     metrics.saw_queue(channel.batches);
                     None
                 }
-                Element::CancelMarker(_) | Element::End => None,
+                Element::CancelMarker(_) | Element::Watermark(_) | Element::End => None,
                 Element::Barrier(barrier) => {
                     let may_overtake = barrier.overtakes() != Alignment::Aligned;
                     may_overtake.then_some(Notice::Barrier(*barrier))
@@ -346,7 +360,7 @@ impl ChannelSender {
                     Some(Notice::Closed)
                 }
             };
-            channel.queue.push_back(element);
+            queue(&mut channel.queue, element);
             if let Some(notice) = notice {
                 state.notices.push_back((id(self.channel), notice));
             }

@@ -21,6 +21,9 @@
 //! channel holds, so each channel carries the same records in the same order (E6). Both are queues like
 //! any other: the next unaligned checkpoint captures what is left of them.
 //!
+//! Only records are in flight: watermarks that a barrier went ahead of are said again behind the restored
+//! output by whoever had said them (`subtask/event_time.rs`).
+//!
 //! Each part names its edge and both its ends, so that a change of parallelism can find new owners for it.
 
 use std::collections::BTreeMap;
@@ -123,6 +126,7 @@ impl Capture {
                 Element::Batch(_)
                 | Element::Barrier(_)
                 | Element::CancelMarker(_)
+                | Element::Watermark(_)
                 | Element::End => part.add(element),
             }
             part.looked_at += 1;

@@ -1,11 +1,46 @@
 //! Operator state between a chain and its snapshots: gathered in the synchronous part (F1), handed out on
 //! restore as [`seawall_protocol::operator_state`] decides (M5).
 
+use seawall_protocol::EventTime;
 use seawall_protocol::operator_state::{Redistribution, items_of};
 use seawall_stream::StreamError;
 use seawall_stream::chain::Outputs;
 
 use crate::storage::snapshot::{OperatorSection, Snapshot};
+
+/// The section that holds how far event time was. No operator state is called so: theirs are `operator/state`.
+pub(crate) const WATERMARK: &str = "watermark";
+
+/// How far event time was at the cut (L6). Nothing where nobody knows, so that a job without watermarks stores
+/// nothing of them, and nothing at the end of the input, which the snapshot says.
+pub(crate) fn watermark_section(time: EventTime) -> Option<OperatorSection> {
+    (time > EventTime::MIN && time < EventTime::MAX).then(|| OperatorSection {
+        name: WATERMARK.to_owned(),
+        redistribution: Redistribution::Union,
+        items: vec![time.0.to_le_bytes().to_vec()],
+    })
+}
+
+/// How far event time is in an attempt that goes on from these snapshots: its own, or all of those whose state
+/// it may get a part of. The least of them is true for each.
+///
+/// # Errors
+/// When a section is none of [`watermark_section`].
+pub(crate) fn watermark_of<'a>(
+    snapshots: impl IntoIterator<Item = &'a Snapshot>,
+) -> Result<EventTime, String> {
+    let of = |snapshot: &Snapshot| {
+        let section = snapshot.operator_states.iter().find(|it| it.name == WATERMARK);
+        let Some(section) = section else {
+            return Ok(if snapshot.is_ended { EventTime::MAX } else { EventTime::MIN });
+        };
+        let bytes = section.items.first().and_then(|it| it.as_slice().try_into().ok());
+        let wrong = || format!("the watermark in the snapshot of {} is no time", snapshot.subtask);
+        bytes.map(|it| EventTime(i64::from_le_bytes(it))).ok_or_else(wrong)
+    };
+    let times = snapshots.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    Ok(times.into_iter().min().unwrap_or(EventTime::MIN))
+}
 
 /// Every operator state of a chain, in its order.
 ///
@@ -89,7 +124,8 @@ pub(crate) fn restore(
     });
     filled.map_err(|error| error.to_string())?;
     let stored = snapshots.iter().flat_map(|it| &it.operator_states);
-    let lost = stored.filter(|it| !it.items.is_empty()).find(|it| !declared.contains(&it.name));
+    let is_known = |it: &&OperatorSection| it.name == WATERMARK || declared.contains(&it.name);
+    let lost = stored.filter(|it| !it.items.is_empty()).find(|it| !is_known(it));
     if let Some(lost) = lost {
         refused = Some(format!(
             "the checkpoint holds operator state {}, which no operator of the job declares\n\
@@ -131,6 +167,10 @@ mod tests {
         fn hears_end(&self) -> bool {
             false
         }
+        fn makes_watermarks(&self) -> bool {
+            false
+        }
+        fn on_watermark(&mut self, _: EventTime) {}
     }
 
     fn stored(index: u32, items: &[u64]) -> Snapshot {
@@ -190,5 +230,34 @@ mod tests {
         damaged.operator_states[0].items = vec![vec![]];
         restore(&mut Two::default(), &[damaged], 0, 1).expect_err("it is damaged");
         assert_eq!(StateCell::redistribution(&Two::default().list), Redistribution::List);
+    }
+
+    fn with_watermark(index: u32, time: i64) -> Snapshot {
+        let mut snapshot = stored(index, &[]);
+        snapshot.operator_states.extend(watermark_section(EventTime(time)));
+        snapshot
+    }
+
+    // Rules: L6
+    #[test]
+    fn event_time_goes_on_from_its_own_snapshot_or_from_the_least_of_many() {
+        let [five, three] = [with_watermark(0, 5), with_watermark(1, 3)];
+        assert_eq!(watermark_of([&five]), Ok(EventTime(5)));
+        assert_eq!(watermark_of([&five, &three]), Ok(EventTime(3)));
+        let ended = Snapshot { is_ended: true, ..stored(2, &[]) };
+        assert_eq!(watermark_of([&five, &ended]), Ok(EventTime(5)));
+        assert_eq!(watermark_of([&ended]), Ok(EventTime::MAX));
+        assert_eq!(watermark_of([&five, &stored(2, &[])]), Ok(EventTime::MIN));
+        assert_eq!(watermark_of([]), Ok(EventTime::MIN));
+        assert_eq!(restored(&[five], 0, 1), (vec![], vec![]), "it is no operator's");
+        let mut damaged = three;
+        damaged.operator_states[2].items = vec![vec![1]];
+        watermark_of([&damaged]).expect_err("one byte is no time");
+    }
+
+    #[test]
+    fn where_nobody_knows_the_time_nothing_is_stored() {
+        assert_eq!(watermark_section(EventTime::MIN), None);
+        assert_eq!(watermark_section(EventTime::MAX), None);
     }
 }

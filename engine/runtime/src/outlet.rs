@@ -9,10 +9,9 @@ use std::task::{Context, Poll};
 use seawall_probe::sometimes;
 use seawall_protocol::CheckpointId;
 use seawall_protocol::message::Barrier;
-use seawall_stream::batch::Batch;
-use seawall_stream::chain::EdgeId;
+use seawall_stream::chain::{EdgeId, Ready};
 
-use crate::channel::Element;
+use crate::channel::{Element, queue};
 use crate::wire::Outgoing;
 
 /// Every output channel of one subtask.
@@ -46,15 +45,19 @@ impl Outlets {
         self.waiting == 0
     }
 
-    /// Sends `batch`, or lets it wait behind what waits.
-    pub(crate) fn offer(
-        &mut self,
-        edge: EdgeId,
-        channel: usize,
-        batch: Batch,
-    ) -> Result<(), String> {
+    /// Sends what the edge has ready, or lets it wait behind what waits.
+    pub(crate) fn offer(&mut self, edge: EdgeId, ready: Ready) -> Result<(), String> {
         let outlets = self.edges.get_mut(&edge).expect("connected at the start");
-        self.waiting += outlets[channel].offer(Element::Batch(batch))?;
+        match ready {
+            Ready::Batch(channel, batch) => {
+                self.waiting += outlets[channel].offer(Element::Batch(batch))?;
+            }
+            Ready::Watermark(watermark) => {
+                for outlet in outlets {
+                    self.waiting += outlet.offer(Element::Watermark(watermark))?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -163,10 +166,12 @@ impl Outlets {
 impl Outlet {
     /// Sends the element or lets it wait; returns how many more wait.
     fn offer(&mut self, element: Element) -> Result<usize, String> {
+        let before = self.waiting.len();
         let back = if self.waiting.is_empty() { self.to.try_send(element)? } else { Some(element) };
-        let waits = usize::from(back.is_some());
-        self.waiting.extend(back);
-        Ok(waits)
+        if let Some(element) = back {
+            queue(&mut self.waiting, element);
+        }
+        Ok(self.waiting.len() - before)
     }
 
     /// Sends an element that needs no room.
@@ -201,7 +206,11 @@ impl Outlet {
 fn encode<'a>(elements: impl Iterator<Item = &'a Element>) -> Result<Vec<Vec<u8>>, String> {
     let batches = elements.filter_map(|it| match it {
         Element::Batch(batch) => Some(batch),
-        Element::Barrier(_) | Element::CancelMarker(_) | Element::End | Element::Closed => None,
+        Element::Barrier(_)
+        | Element::CancelMarker(_)
+        | Element::Watermark(_)
+        | Element::End
+        | Element::Closed => None,
     });
     batches.map(|it| it.encode().map_err(|error| error.to_string())).collect()
 }

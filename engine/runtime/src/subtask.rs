@@ -30,7 +30,8 @@ use seawall_protocol::message::{Barrier, ToCoordinator};
 use seawall_protocol::record::{SnapshotFigures, SnapshotHandle, SnapshotPhase};
 use seawall_protocol::subtask::{Effect, Input, Plan, Subtask, Timer};
 use seawall_protocol::tamper::DataStep;
-use seawall_protocol::{AttemptId, ChannelId, CheckpointId};
+use seawall_protocol::watermark::Valve;
+use seawall_protocol::{AttemptId, ChannelId, CheckpointId, EventTime, Watermark};
 use seawall_stream::chain::{Chain, EdgeId, Notice, Place};
 use seawall_stream::state::{EncodedGroup, NoState, StateView};
 use seawall_stream::{ConnectorError, Job, Progress, SinkContext, StreamError};
@@ -48,6 +49,7 @@ use crate::task::LATE;
 use crate::timers::Timers;
 use crate::wire::Outgoing;
 
+mod event_time;
 mod restore;
 mod unaligned;
 
@@ -91,6 +93,8 @@ pub struct Launch {
     pub scratch: PathBuf,
     /// Snapshots may refer to files of confirmed checkpoints (I).
     pub is_incremental: bool,
+    /// Time between two watermarks of a subtask that makes them; none but punctuated ones when it is zero.
+    pub watermark_interval: Duration,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What the triggers of the coordinator depend on.
@@ -181,6 +185,15 @@ async fn discard(storage: &Storage, order: SubtaskOrder) {
     }
 }
 
+/// What the driver of a subtask waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriverTimer {
+    /// A timer of the core.
+    Core(Timer),
+    /// The next watermark.
+    Tick,
+}
+
 /// Where the attempt is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -211,7 +224,7 @@ struct Driver {
     /// The timed barrier that may wait in the output.
     unsent: Option<CheckpointId>,
     /// There once one was armed.
-    timers: Option<Timers<Timer>>,
+    timers: Option<Timers<DriverTimer>>,
     /// Transactions that are pre-committed and not known to be committed, as their committables: one a
     /// checkpoint, and those that were taken over from other subtasks.
     transactions: BTreeMap<CheckpointId, Vec<Vec<u8>>>,
@@ -221,6 +234,12 @@ struct Driver {
     files: StateFiles,
     /// Inputs that effects gave rise to.
     inputs: VecDeque<Input>,
+    /// What the input channels say of event time.
+    valve: Valve,
+    /// What the operators know of it.
+    watermark: Watermark,
+    /// When the operators that make watermarks last heard of the time.
+    ticked: Duration,
     /// Channels that have not delivered `End`.
     open_channels: BTreeSet<ChannelId>,
     /// How long each phase of each snapshot takes.
@@ -266,9 +285,12 @@ impl Driver {
             state: launch.state,
         };
         let mut chain = (operator.build)(place);
-        let mut snapshot = match launch.restore {
-            Some(checkpoint) => Some(restore::restore(&launch, checkpoint, &mut chain).await?),
-            None => None,
+        let (mut snapshot, watermark) = match launch.restore {
+            Some(checkpoint) => {
+                let (own, time) = restore::restore(&launch, checkpoint, &mut chain).await?;
+                (Some(own), time)
+            }
+            None => (None, EventTime::MIN),
         };
         let is_at_end = snapshot.as_ref().is_some_and(|it| it.is_ended);
         let mut files = StateFiles::default();
@@ -327,6 +349,9 @@ impl Driver {
             is_ended: is_at_end,
             has_told_end: false,
             is_behind: false,
+            valve: Valve::new(channels, watermark),
+            watermark: Watermark { time: watermark, is_idle: false },
+            ticked: Duration::ZERO,
             open_channels: (0..channels).map(ChannelId).collect(),
             watches: Watches::default(),
             answered: CheckpointId::default(),
@@ -372,6 +397,7 @@ impl Driver {
         if !self.launch.env.tamper.skips(DataStep::ReplayFirst) {
             self.offer_restored()?;
         }
+        self.begin_event_time().await?;
         self.launch.env.emit(Event::SubtaskStarted { attempt }).await;
         Ok(())
     }
@@ -422,14 +448,21 @@ impl Driver {
                     }
                 }
                 Progress::Ended => {
-                    if !self.is_ended {
-                        self.tell(Notice::Ended).await?;
-                    }
-                    self.is_ended = true;
+                    self.end_source().await?;
                     self.tell_end().await?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Emits what depends on the end of the input, unless the restored snapshot was taken after it.
+    async fn end_source(&mut self) -> Result<(), Failure> {
+        if !self.is_ended {
+            self.chain.outputs().on_watermark(EventTime::MAX);
+            self.tell(Notice::Ended).await?;
+        }
+        self.is_ended = true;
         Ok(())
     }
 
@@ -559,8 +592,11 @@ impl Driver {
             Element::CancelMarker(checkpoint) => {
                 self.feed_core(Input::CancelMarker { channel, checkpoint }).await
             }
+            Element::Watermark(watermark) => self.on_channel_watermark(channel, watermark).await,
             Element::End => {
                 self.open_channels.remove(&channel);
+                let end = Watermark { time: EventTime::MAX, is_idle: false };
+                self.on_channel_watermark(channel, end).await?;
                 if self.open_channels.is_empty() { self.end_input().await } else { Ok(()) }
             }
             Element::Closed => self.feed_core(Input::Closed { channel }).await,
@@ -582,13 +618,18 @@ impl Driver {
             self.files.settle().await;
             self.offer_ready()?;
             while !self.flow().await? {
-                poll_fn(|context| self.outlets.poll_room(context)).await;
+                self.room().await;
             }
             self.flush_sink().await?;
         }
         self.flush_edges();
         self.offer_ready()?;
         self.tell_end().await
+    }
+
+    /// Completes once something that waits could be sent.
+    async fn room(&mut self) {
+        poll_fn(|context| self.outlets.poll_room(context)).await;
     }
 
     async fn tell_end(&mut self) -> Result<(), Failure> {
@@ -689,9 +730,12 @@ impl Driver {
             Effect::DiscardSnapshot(checkpoint) => self.discard(checkpoint),
             Effect::Arm(timer, duration) => {
                 let is_early = buggify!(AlignmentTimeoutEarly);
-                self.timers().arm(timer, if is_early { Duration::ZERO } else { duration });
+                self.timers().arm(
+                    DriverTimer::Core(timer),
+                    if is_early { Duration::ZERO } else { duration },
+                );
             }
-            Effect::Disarm(timer) => self.timers().disarm(timer),
+            Effect::Disarm(timer) => self.timers().disarm(DriverTimer::Core(timer)),
             Effect::ForwardCancelMarker(checkpoint) => {
                 self.flush_edges();
                 self.offer_ready()?;
@@ -748,12 +792,12 @@ impl Driver {
                     self.launch.env.emit(event).await;
                 }
             }
-            Effect::Run => self.life = Life::Running,
+            Effect::Run => {
+                self.life = Life::Running;
+                self.begin_ticks().await?;
+            }
             Effect::EndInput => {
-                if !self.is_ended {
-                    self.tell(Notice::Ended).await?;
-                }
-                self.is_ended = true;
+                self.end_source().await?;
                 self.has_told_end = true;
                 self.flush_edges();
                 self.offer_ready()?;
@@ -767,7 +811,7 @@ impl Driver {
                 let _ = self.outlets.send_all(|| Element::Closed);
                 while !self.outlets.is_clear() {
                     sometimes!(FinishWaitsForRoom);
-                    poll_fn(|context| self.outlets.poll_room(context)).await;
+                    self.room().await;
                     let _ = self.outlets.pump();
                 }
                 self.life = Life::Finished;
@@ -860,6 +904,9 @@ impl Driver {
                 (operator.view(request).map_err(Failure::retryable)?, Vec::new())
             }
         };
+        let mut operator_states =
+            operator_state::gather(self.chain.outputs()).map_err(Failure::retryable)?;
+        operator_states.extend(operator_state::watermark_section(self.watermark.time));
         let subtask = self.launch.attempt.subtask;
         let mut snapshot = Snapshot {
             operator: self.launch.job.operators[subtask.operator.0 as usize].name.clone(),
@@ -871,8 +918,7 @@ impl Driver {
             keyed: Vec::new(),
             shared: Vec::new(),
             transactions: self.pre_committed(),
-            operator_states: operator_state::gather(self.chain.outputs())
-                .map_err(Failure::retryable)?,
+            operator_states,
             input: Vec::new(),
             output: Vec::new(),
         };
@@ -951,8 +997,8 @@ impl Driver {
         self.chain.outputs().edges(&mut ports);
         for port in ports {
             let edge = port.edge();
-            while let Some((channel, batch)) = port.take_ready() {
-                self.outlets.offer(edge, channel, batch).map_err(Failure::retryable)?;
+            while let Some(ready) = port.take_ready() {
+                self.outlets.offer(edge, ready).map_err(Failure::retryable)?;
             }
         }
         Ok(())

@@ -77,6 +77,7 @@ const BARRIER: u8 = 1;
 const CANCEL_MARKER: u8 = 2;
 const END: u8 = 3;
 const CLOSED: u8 = 4;
+const WATERMARK: u8 = 5;
 
 fn encode_element(element: &Element) -> Result<Vec<u8>, StreamError> {
     let numbered = |kind: u8, checkpoint: CheckpointId| {
@@ -96,6 +97,11 @@ fn encode_element(element: &Element) -> Result<Vec<u8>, StreamError> {
             frame
         }
         Element::CancelMarker(checkpoint) => numbered(CANCEL_MARKER, *checkpoint),
+        Element::Watermark(watermark) => {
+            let mut frame = vec![WATERMARK];
+            frame.extend_from_slice(&encode_message(watermark));
+            frame
+        }
         Element::End => vec![END],
         Element::Closed => vec![CLOSED],
     })
@@ -116,6 +122,7 @@ fn decode_element(
         [BATCH, rest @ ..] => decode_batch(rest).map(Element::Batch),
         [BARRIER, rest @ ..] => decode_message(rest).map(Element::Barrier),
         [CANCEL_MARKER, rest @ ..] => numbered(rest).map(Element::CancelMarker),
+        [WATERMARK, rest @ ..] => decode_message(rest).map(Element::Watermark),
         [END] => Ok(Element::End),
         [CLOSED] => Ok(Element::Closed),
         _ => Err(wrong()),

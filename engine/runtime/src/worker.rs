@@ -56,6 +56,8 @@ pub struct WorkerConfig {
     pub is_incremental: bool,
     /// The checkpoint whose in-flight data the user gives up: it is restored without (E12).
     pub without_channel_state: Option<CheckpointId>,
+    /// Time between two watermarks of a subtask that makes them; none but punctuated ones when it is zero.
+    pub watermark_interval: Duration,
     /// How death is suspected.
     pub heartbeat: HeartbeatConfig,
     /// Counters.
@@ -322,6 +324,7 @@ impl Shell {
                 state: self.config.state,
                 scratch: self.config.scratch.clone(),
                 is_incremental: self.config.is_incremental,
+                watermark_interval: self.config.watermark_interval,
                 metrics: Arc::clone(&self.config.metrics),
                 progress: Arc::clone(&self.progress),
                 report: Arc::new(move |report| {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use seawall_protocol::config::Alignment;
 use seawall_protocol::message::Barrier;
-use seawall_protocol::{ChannelId, CheckpointId};
+use seawall_protocol::{ChannelId, CheckpointId, EventTime, Watermark};
 use seawall_runtime::channel::{
     CHANNEL_CAPACITY, ChannelSender, Element, Gate, Inbox, Incoming, ReceiverGone, SubtaskOrder,
     gate,
@@ -233,4 +233,51 @@ fn the_longest_queue_is_that_of_one_channel_at_one_time_and_without_what_was_res
     }
     send(&mut first, 6);
     assert_eq!(metrics.longest_queue(), 3);
+}
+
+fn watermark(time: i64, is_idle: bool) -> Element {
+    Element::Watermark(Watermark { time: EventTime(time), is_idle })
+}
+
+// Rules: L8
+#[test]
+fn a_watermark_keeps_its_place_and_replaces_only_one_that_is_last() {
+    let (_inbox, mut gate, mut first, _second) = two_channels();
+    for time in [1, 2] {
+        assert_eq!(now(first.send(watermark(time, false))), Some(Ok(())));
+    }
+    send(&mut first, 7);
+    for time in 3..1_000 {
+        assert_eq!(now(first.send(watermark(time, time % 2 == 0))), Some(Ok(())));
+    }
+    assert_eq!(now(first.send(Element::End)), Some(Ok(())));
+    assert_eq!(now(first.send(watermark(1_000, true))), Some(Ok(())));
+    let taken: Vec<_> = std::iter::from_fn(|| gate.try_next())
+        .map(|it| match it {
+            Incoming::Element(_, Element::Watermark(Watermark { time, is_idle })) => {
+                format!("{time} {is_idle}")
+            }
+            Incoming::Element(_, Element::Batch(_)) => "batch".to_owned(),
+            Incoming::Element(_, Element::End) => "end".to_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(taken, ["2 ms false", "batch", "999 ms false", "end", "1000 ms true"]);
+}
+
+#[test]
+fn a_full_channel_takes_watermarks_and_no_batch() {
+    let (_inbox, mut gate, mut first, _second) = two_channels();
+    for value in 0..CHANNEL_CAPACITY as u64 {
+        send(&mut first, value);
+    }
+    assert_eq!(now(first.send(watermark(1, false))), Some(Ok(())));
+    assert_eq!(now(first.send(watermark(2, false))), Some(Ok(())));
+    assert_eq!(now(first.send(Element::Batch(Batch::new(vec![9_u64])))), None);
+    for _ in 0..CHANNEL_CAPACITY {
+        next(&mut gate);
+    }
+    assert!(
+        matches!(gate.try_next(), Some(Incoming::Element(_, Element::Watermark(it))) if it.time == EventTime(2))
+    );
 }

@@ -174,6 +174,7 @@ impl Cluster {
             scratch: self.directory.path().join("scratch"),
             is_incremental: self.is_incremental,
             without_channel_state: None,
+            watermark_interval: Duration::from_millis(200),
             heartbeat: self.heartbeat.clone(),
             metrics: Arc::new(Metrics::default()),
         };

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use seawall_env::{Connection, Env, Listener, Network};
-use seawall_protocol::{Attempt, AttemptId, ChannelId, CheckpointId, OperatorId, SubtaskId};
+use seawall_protocol::{
+    Attempt, AttemptId, ChannelId, CheckpointId, EventTime, OperatorId, SubtaskId, Watermark,
+};
 use seawall_runtime::channel::{CHANNEL_CAPACITY, Element, Gate, Inbox, Incoming, gate};
 use seawall_runtime::tokio_env::{self, InProcessNetwork, Unobserved};
 use seawall_runtime::wire::{ChannelHello, Outgoing, encode_message, feed};
@@ -151,4 +153,41 @@ async fn a_channel_that_is_refused_is_not_open() {
     let (sender, ()) = join(connecting, refusing).await;
     let error = sender.err().unwrap();
     assert!(error.starts_with("cannot connect a channel to worker-1: "), "{error}");
+}
+
+// Rules: L8
+#[tokio::test]
+async fn watermarks_cross_the_wire_in_their_place_and_need_no_credit() {
+    let (env, mut sender, connection, _) = connected().await;
+    let (_inbox, mut gate) = fed(&env, connection);
+    let said = [(i64::MIN, false), (-3, true), (i64::MAX, false)];
+    let said = said.map(|(time, is_idle)| Watermark { time: EventTime(time), is_idle });
+    for watermark in said {
+        assert!(sender.try_send(batch(0)).unwrap().is_none());
+        assert!(sender.try_send(Element::Watermark(watermark)).unwrap().is_none());
+    }
+    for expected in said {
+        assert!(matches!(gate.next().await, Incoming::Element(CHANNEL, Element::Batch(_))));
+        let Incoming::Element(CHANNEL, Element::Watermark(watermark)) = gate.next().await else {
+            panic!("a watermark follows its batch")
+        };
+        assert_eq!(watermark, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_watermark_that_is_damaged_on_the_wire_breaks_the_channel() {
+    const WATERMARK: u8 = 5;
+    let whole = encode_message(&Watermark { time: EventTime(77), is_idle: true });
+    let with = |bytes: &[u8]| [&[WATERMARK], bytes].concat();
+    let longer = [whole.as_slice(), &[0]].concat();
+    for frame in [with(&whole[..whole.len() - 1]), with(&longer), with(&[])] {
+        let (env, mut listener) = listening().await;
+        let connecting = env.network.connect("worker-1");
+        let (mine, theirs) = join(connecting, listener.accept()).await;
+        let (mut mine, theirs) = (mine.unwrap(), theirs.unwrap());
+        let (_inbox, mut gate) = fed(&env, theirs);
+        mine.sender.send(frame).await.unwrap();
+        assert!(matches!(gate.next().await, Incoming::Broken(CHANNEL)));
+    }
 }

@@ -24,7 +24,8 @@ pub use properties::{
     all_acked, barriers_in_order, bounded_memory, commit_after_completion, commit_once,
     durable_before_ack, exactly_once_output, exactly_once_state, finish_after_checkpoint,
     ids_increase, no_loss, no_orphans, one_leader, one_owner, records_in_order, recovers,
-    restorable, restored_is_newest, savepoint_stands, visible_stays, within_limits,
+    restorable, restored_is_newest, savepoint_stands, visible_stays, watermarks_rise,
+    within_limits,
 };
 pub use violation::Violation;
 
@@ -62,6 +63,7 @@ pub const ALL: &[Property] = &[
     ids_increase::PROPERTY,
     within_limits::PROPERTY,
     bounded_memory::PROPERTY,
+    watermarks_rise::PROPERTY,
     no_orphans::PROPERTY,
     recovers::PROPERTY,
 ];

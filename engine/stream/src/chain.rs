@@ -4,15 +4,19 @@
 //! runtime --fill/emit--> SourceChain   --push--> map --push--> Router ---take_ready--> runtime
 //! runtime --on_batch---> OperatorChain --push--> map --push--> SinkTail --pre_commit-> runtime
 //! ```
+//!
+//! Watermarks go the same way: [`OperatorChain::fire_timers`], then [`Outputs::on_watermark`], so that what a
+//! watermark gives rise to goes ahead of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use seawall_env::{Env, Scratch};
-use seawall_protocol::CheckpointId;
 use seawall_protocol::config::StateBackend;
 use seawall_protocol::key_group::{key_group_of, owner_of};
+use seawall_protocol::{CheckpointId, EventTime, Watermark};
 
 use crate::batch::Batch;
 use crate::error::{ConnectorError, StreamError};
@@ -79,6 +83,11 @@ pub trait Outputs: Send {
     fn hears_checkpoints(&self) -> bool;
     /// Whether an operator may emit something when the input ends.
     fn hears_end(&self) -> bool;
+    /// Whether an operator makes watermarks, and wants to hear of the time that passes.
+    fn makes_watermarks(&self) -> bool;
+    /// Event time rose: every operator, in the order of the chain, emits what waited for that, then hands it
+    /// on. The end of the chain puts it behind everything emitted so far.
+    fn on_watermark(&mut self, time: EventTime);
 }
 
 /// What the operators of a chain are told between two records.
@@ -92,33 +101,27 @@ pub enum Notice {
     Aborted(CheckpointId),
     /// The input ended.
     Ended,
+    /// Nothing is expected of the input for now, or something is again (L5).
+    Idle(bool),
+    /// So much time has passed since the last one, in which there could have been input.
+    Tick(Duration),
 }
 
-/// What the end of a chain says: it is no operator.
-macro_rules! no_operator {
-    () => {
-        fn states(
-            &mut self,
-            _: &mut $crate::operator_state::Visit<'_>,
-        ) -> Result<(), $crate::error::StreamError> {
-            Ok(())
-        }
-        fn tell(&mut self, _: $crate::chain::Notice) {}
-        fn hears_checkpoints(&self) -> bool {
-            false
-        }
-        fn hears_end(&self) -> bool {
-            false
-        }
-    };
+/// What an edge has for its channels.
+#[derive(Debug)]
+pub enum Ready {
+    /// Records for the channel of this index.
+    Batch(usize, Batch),
+    /// For every channel, behind what was ready before (L8).
+    Watermark(Watermark),
 }
 
 /// The emitting side of an edge.
 pub trait EdgePort: Send {
     /// Which edge.
     fn edge(&self) -> EdgeId;
-    /// The next full batch and the index of the channel it belongs to.
-    fn take_ready(&mut self) -> Option<(usize, Batch)>;
+    /// What is to be sent next: a full batch, or a watermark.
+    fn take_ready(&mut self) -> Option<Ready>;
     /// Makes partial batches ready too.
     fn flush(&mut self);
 }
@@ -173,6 +176,12 @@ pub trait OperatorChain: Outputs {
     /// # Errors
     /// When state cannot be read or written.
     fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError>;
+    /// Fires at most about `limit` timers that are due at `time`, earliest first; call until `Ended`, then
+    /// [`Outputs::on_watermark`] (L2).
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError>;
     /// Emits at most about `limit` records of what depends on the end of the input; call until `Ended`.
     ///
     /// # Errors
@@ -279,14 +288,22 @@ pub struct Router<T, P> {
     edge: EdgeId,
     partitioner: P,
     open: Vec<Vec<T>>,
-    ready: VecDeque<(usize, Batch)>,
+    ready: VecDeque<Ready>,
+    /// What the channels were told last.
+    watermark: Watermark,
 }
 
 impl<T: Record, P: Partitioner<T>> Router<T, P> {
     /// A router over `channels` channels.
     pub fn new(edge: EdgeId, partitioner: P, channels: usize) -> Self {
         let open = (0..channels).map(|_| Vec::with_capacity(BATCH_RECORDS)).collect();
-        Self { edge, partitioner, open, ready: VecDeque::new() }
+        Self { edge, partitioner, open, ready: VecDeque::new(), watermark: Watermark::NONE }
+    }
+
+    fn announce(&mut self, watermark: Watermark) {
+        self.flush();
+        self.watermark = watermark;
+        self.ready.push_back(Ready::Watermark(watermark));
     }
 }
 
@@ -298,7 +315,7 @@ impl<T: Record, P: Partitioner<T>> Collect<T> for Router<T, P> {
         batch.push(record);
         if batch.len() == BATCH_RECORDS {
             let full = std::mem::replace(batch, Vec::with_capacity(BATCH_RECORDS));
-            self.ready.push_back((channel, Batch::new(full)));
+            self.ready.push_back(Ready::Batch(channel, Batch::new(full)));
         }
     }
 }
@@ -308,7 +325,7 @@ impl<T: Record, P: Partitioner<T>> EdgePort for Router<T, P> {
         self.edge
     }
 
-    fn take_ready(&mut self) -> Option<(usize, Batch)> {
+    fn take_ready(&mut self) -> Option<Ready> {
         self.ready.pop_front()
     }
 
@@ -316,7 +333,7 @@ impl<T: Record, P: Partitioner<T>> EdgePort for Router<T, P> {
         for (channel, batch) in self.open.iter_mut().enumerate() {
             if !batch.is_empty() {
                 let partial = std::mem::replace(batch, Vec::with_capacity(BATCH_RECORDS));
-                self.ready.push_back((channel, Batch::new(partial)));
+                self.ready.push_back(Ready::Batch(channel, Batch::new(partial)));
             }
         }
     }
@@ -331,7 +348,39 @@ impl<T: Record, P: Partitioner<T>> Outputs for Router<T, P> {
         None
     }
 
-    no_operator!();
+    fn states(&mut self, _: &mut Visit<'_>) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        match notice {
+            Notice::Idle(is_idle) => self.announce(Watermark { is_idle, ..self.watermark }),
+            Notice::Restored
+            | Notice::Completed(_)
+            | Notice::Aborted(_)
+            | Notice::Ended
+            | Notice::Tick(_) => {}
+        }
+    }
+
+    fn hears_checkpoints(&self) -> bool {
+        false
+    }
+
+    fn hears_end(&self) -> bool {
+        false
+    }
+
+    fn makes_watermarks(&self) -> bool {
+        false
+    }
+
+    fn on_watermark(&mut self, time: EventTime) {
+        // The end of the channel says that one.
+        if time < EventTime::MAX {
+            self.announce(Watermark { time, ..self.watermark });
+        }
+    }
 }
 
 /// The end of a chain in a sink.
@@ -365,7 +414,25 @@ impl<S: Sink> Outputs for SinkTail<S> {
         Some(self)
     }
 
-    no_operator!();
+    fn states(&mut self, _: &mut Visit<'_>) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn tell(&mut self, _: Notice) {}
+
+    fn hears_checkpoints(&self) -> bool {
+        false
+    }
+
+    fn hears_end(&self) -> bool {
+        false
+    }
+
+    fn makes_watermarks(&self) -> bool {
+        false
+    }
+
+    fn on_watermark(&mut self, _: EventTime) {}
 }
 
 #[async_trait]

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use seawall_env::{Env, Scratch};
-use seawall_protocol::CheckpointId;
-use seawall_protocol::config;
+use seawall_protocol::{CheckpointId, EventTime};
 
 use crate::batch::Batch;
 use crate::chain::{
@@ -17,14 +16,12 @@ use crate::chain::{
     SourceChain,
 };
 use crate::error::{ConnectorError, StreamError};
-use crate::operator::{Collect, FlatMap, KeyedProcess};
+use crate::operator::{Collect, FlatMap};
 use crate::operator_state::{States, Visit};
 use crate::process::Process;
 use crate::record::Record;
 use crate::source::{Progress, Source, SourceReader};
-use crate::state::{
-    Changes, DiskState, EncodedGroup, HeapState, NoState, SnapshotRequest, StateBackend, StateView,
-};
+use crate::state::{Changes, EncodedGroup, NoState, SnapshotRequest, StateView};
 
 /// The rest of a chain: takes records and knows its outputs.
 pub trait Next<T>: Collect<T> + Outputs + 'static {}
@@ -48,12 +45,6 @@ macro_rules! pass_outputs {
         fn sink(&mut self) -> Option<&mut dyn SinkPort> {
             self.next.sink()
         }
-        pass_notices!();
-    };
-}
-
-macro_rules! pass_notices {
-    () => {
         fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
             self.next.states(visit)
         }
@@ -65,6 +56,12 @@ macro_rules! pass_notices {
         }
         fn hears_end(&self) -> bool {
             self.next.hears_end()
+        }
+        fn makes_watermarks(&self) -> bool {
+            self.next.makes_watermarks()
+        }
+        fn on_watermark(&mut self, time: EventTime) {
+            self.next.on_watermark(time);
         }
     };
 }
@@ -124,6 +121,12 @@ impl<S: Source, C: Next<S::Record>> Outputs for SourceHead<S, C> {
     }
     fn hears_end(&self) -> bool {
         self.next.next.hears_end()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.next.makes_watermarks()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.next.next.on_watermark(time);
     }
 }
 
@@ -205,6 +208,10 @@ impl<T: Record, C: Next<T>> OperatorChain for EdgeHead<T, C> {
         Ok(())
     }
 
+    fn fire_timers(&mut self, _: EventTime, _: usize) -> Result<Progress, StreamError> {
+        Ok(Progress::Ended)
+    }
+
     fn on_end(&mut self, _: usize) -> Result<Progress, StreamError> {
         Ok(Progress::Ended)
     }
@@ -233,162 +240,6 @@ impl<T: Record, C: Next<T>> OperatorChain for EdgeHead<T, C> {
     fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
         assert!(groups.is_empty(), "an operator without state restores none");
         Ok(())
-    }
-
-    fn as_outputs(&mut self) -> &mut dyn Outputs {
-        self
-    }
-}
-
-/// A keyed process function at the head of a chain.
-#[derive(Clone)]
-pub struct KeyedPipe<P, F> {
-    pub(crate) process: P,
-    pub(crate) key: F,
-}
-
-impl<P, F> Pipe for KeyedPipe<P, F>
-where
-    P: KeyedProcess,
-    F: Fn(&P::In) -> P::Key + Clone + Send + Sync + 'static,
-{
-    type Out = P::Out;
-
-    fn fuse<C: Next<P::Out>>(&self, place: Place, next: C) -> Chain {
-        match place.state {
-            config::StateBackend::Heap => self.head(HeapState::new(place.key_groups), next),
-            config::StateBackend::Disk { cache_bytes } => {
-                self.head(DiskState::new(place.key_groups, cache_bytes), next)
-            }
-        }
-    }
-
-    fn side_edges(&self) -> Vec<EdgeId> {
-        Vec::new()
-    }
-}
-
-impl<P, F> KeyedPipe<P, F>
-where
-    P: KeyedProcess,
-    F: Fn(&P::In) -> P::Key + Clone + Send + Sync + 'static,
-{
-    fn head<B, C>(&self, state: B, next: C) -> Chain
-    where
-        B: StateBackend<P::Key, P::State>,
-        C: Next<P::Out>,
-    {
-        let (process, key) = (self.process.clone(), self.key.clone());
-        Chain::Operator(Box::new(KeyedHead {
-            process,
-            key,
-            state,
-            ending: B::Walk::default(),
-            dirty_bytes: 0,
-            next,
-        }))
-    }
-}
-
-struct KeyedHead<P: KeyedProcess, F, B: StateBackend<P::Key, P::State>, C> {
-    process: P,
-    key: F,
-    state: B,
-    /// Which keys `on_end` has visited.
-    ending: B::Walk,
-    /// Since they were last asked for.
-    dirty_bytes: u64,
-    next: C,
-}
-
-impl<P, F, B, C> Outputs for KeyedHead<P, F, B, C>
-where
-    P: KeyedProcess,
-    F: Send,
-    B: StateBackend<P::Key, P::State>,
-    C: Next<P::Out>,
-{
-    fn edges<'a>(&'a mut self, into: &mut Vec<&'a mut dyn EdgePort>) {
-        self.next.edges(into);
-    }
-    fn sink(&mut self) -> Option<&mut dyn SinkPort> {
-        self.next.sink()
-    }
-    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
-        self.next.states(visit)
-    }
-    fn tell(&mut self, notice: Notice) {
-        match notice {
-            Notice::Completed(checkpoint) => {
-                self.process.on_checkpoint_completed(checkpoint, &mut self.next);
-            }
-            Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
-            Notice::Restored | Notice::Ended => {}
-        }
-        self.next.tell(notice);
-    }
-    fn hears_checkpoints(&self) -> bool {
-        P::HEARS_CHECKPOINTS || self.next.hears_checkpoints()
-    }
-    fn hears_end(&self) -> bool {
-        true
-    }
-}
-
-impl<P, F, B, C> OperatorChain for KeyedHead<P, F, B, C>
-where
-    P: KeyedProcess,
-    F: Fn(&P::In) -> P::Key + Send + 'static,
-    B: StateBackend<P::Key, P::State>,
-    C: Next<P::Out>,
-{
-    fn on_batch(&mut self, batch: Batch) -> Result<(), StreamError> {
-        let Self { process, key, state, next, dirty_bytes, .. } = self;
-        let records = batch.into_records::<P::In>();
-        // Once a batch: a record pays nothing.
-        *dirty_bytes += (records.len() * size_of::<(P::Key, P::State)>()) as u64;
-        for record in records {
-            let key = key(&record);
-            state.update(&key, |slot| process.on_record(&key, record, slot, next))?;
-        }
-        Ok(())
-    }
-
-    fn on_end(&mut self, limit: usize) -> Result<Progress, StreamError> {
-        let Self { process, state, ending, next, .. } = self;
-        state.walk(ending, limit, |key, value| process.on_end(key, value, next))
-    }
-
-    fn take_dirty_bytes(&mut self) -> u64 {
-        std::mem::take(&mut self.dirty_bytes)
-    }
-
-    fn view(&mut self, request: SnapshotRequest) -> Result<Box<dyn StateView>, StreamError> {
-        self.state.view(request)
-    }
-
-    fn needs_scratch(&self) -> bool {
-        self.state.needs_scratch()
-    }
-
-    fn open(&mut self, scratch: Arc<dyn Scratch>) -> Result<(), StreamError> {
-        self.state.open(scratch)
-    }
-
-    fn apply(&mut self, changes: &[Changes]) -> Result<(), StreamError> {
-        changes.iter().try_for_each(|it| self.state.apply(it))
-    }
-
-    fn track_changes(&mut self, restored: Option<CheckpointId>) {
-        self.state.track_changes(restored);
-    }
-
-    fn confirm(&mut self, checkpoint: CheckpointId) {
-        self.state.confirm(checkpoint);
-    }
-
-    fn restore(&mut self, groups: &[EncodedGroup]) -> Result<(), StreamError> {
-        groups.iter().try_for_each(|group| self.state.restore(group))
     }
 
     fn as_outputs(&mut self) -> &mut dyn Outputs {
@@ -561,6 +412,7 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
             }
             Notice::Aborted(checkpoint) => self.process.on_checkpoint_aborted(checkpoint),
             Notice::Ended => self.process.on_end(&mut self.next),
+            Notice::Idle(_) | Notice::Tick(_) => {}
         }
         self.next.tell(notice);
     }
@@ -569,6 +421,13 @@ impl<Q: Process, C: Next<Q::Out>> Outputs for Processed<Q, C> {
     }
     fn hears_end(&self) -> bool {
         true
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.process.on_watermark(time, &mut self.next);
+        self.next.on_watermark(time);
     }
 }
 
@@ -612,10 +471,11 @@ where
     }
 }
 
-struct Split<F, D, C> {
-    apply: F,
-    side: D,
-    next: C,
+/// Two ways on: the chain, and an edge beside it.
+pub(crate) struct Split<F, D, C> {
+    pub(crate) apply: F,
+    pub(crate) side: D,
+    pub(crate) next: C,
 }
 
 impl<T, U, S, F, D, C> Collect<T> for Split<F, D, C>
@@ -641,5 +501,24 @@ impl<F: Send, D: Outputs, C: Outputs> Outputs for Split<F, D, C> {
     fn sink(&mut self) -> Option<&mut dyn SinkPort> {
         self.next.sink()
     }
-    pass_notices!();
+    fn states(&mut self, visit: &mut Visit<'_>) -> Result<(), StreamError> {
+        self.next.states(visit)
+    }
+    fn tell(&mut self, notice: Notice) {
+        self.side.tell(notice);
+        self.next.tell(notice);
+    }
+    fn hears_checkpoints(&self) -> bool {
+        self.next.hears_checkpoints()
+    }
+    fn hears_end(&self) -> bool {
+        self.next.hears_end()
+    }
+    fn makes_watermarks(&self) -> bool {
+        self.next.makes_watermarks()
+    }
+    fn on_watermark(&mut self, time: EventTime) {
+        self.side.on_watermark(time);
+        self.next.on_watermark(time);
+    }
 }

@@ -45,7 +45,7 @@
 //! assert_eq!(out.0, [7]);
 //! ```
 
-use seawall_protocol::CheckpointId;
+use seawall_protocol::{CheckpointId, EventTime};
 
 use crate::chain::Place;
 use crate::operator::Collect;
@@ -58,7 +58,7 @@ use crate::record::Record;
 /// the order of one subtask's life:
 ///
 /// 1. `on_open`; after a failover the states are filled, then `on_restored`;
-/// 2. `on_record`, snapshots and the callbacks of checkpoints, in any order;
+/// 2. `on_record`, `on_watermark`, snapshots and the callbacks of checkpoints, in any order;
 /// 3. `on_end`, once; callbacks no longer come, and snapshots still do.
 ///
 /// # Callbacks of checkpoints
@@ -108,6 +108,13 @@ pub trait Process: Clone + Send + Sync + 'static {
     #[doc(alias = "notify_checkpoint_aborted")]
     fn on_checkpoint_aborted(&mut self, checkpoint: CheckpointId) {
         let _ = checkpoint;
+    }
+
+    /// Event time rose: no record that follows is as old as `time`, but for late ones. What is emitted here
+    /// goes ahead of the watermark. The last one, behind all input, is [`EventTime::MAX`]; a restored subtask
+    /// may hear one again.
+    fn on_watermark(&mut self, time: EventTime, out: &mut impl Collect<Self::Out>) {
+        let _ = (time, out);
     }
 
     /// Called once, after the input ended.

@@ -3,18 +3,20 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use seawall_protocol::OperatorId;
+use seawall_protocol::{EventTime, OperatorId};
 
 use crate::chain::{Chain, EdgeId, Forward, Hash, Place, RoundRobin, Router, SinkTail};
+use crate::fork::ForkPipe;
 use crate::job::{Enumerate, JobBuilder, Operator, Pattern, Survey};
 use crate::key::Key;
+use crate::keyed::{Keyed, KeyedPipe};
 use crate::operator::{FlatMap, KeyedProcess};
-use crate::pipe::{
-    EdgePipe, FilterPipe, FlatMapPipe, KeyedPipe, MapPipe, Pipe, ProcessPipe, SplitPipe,
-};
+use crate::pipe::{EdgePipe, FilterPipe, FlatMapPipe, MapPipe, Pipe, ProcessPipe, SplitPipe};
 use crate::process::Process;
 use crate::record::Record;
 use crate::sink::Sink;
+use crate::timers::{TimedProcess, WithTimers};
+use crate::watermarks::{WatermarkPipe, WatermarkStrategy};
 
 /// Records of type `T`, produced by the chain `P` that is still open at its end.
 #[must_use = "a stream that ends nowhere makes `build` panic"]
@@ -71,6 +73,21 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         self.extend(name, |pipe| ProcessPipe { pipe, name: named, process })
     }
 
+    /// Makes watermarks from the `time` of each record, or of each that has one; see [`WatermarkStrategy`].
+    pub fn watermarks<E, F>(
+        self,
+        name: &str,
+        strategy: WatermarkStrategy,
+        time: F,
+    ) -> Stream<T, WatermarkPipe<P, F>>
+    where
+        E: Into<Option<EventTime>> + 'static,
+        F: Fn(&T) -> E + Clone + Send + Sync + 'static,
+    {
+        let named = name.to_owned();
+        self.extend(name, |pipe| WatermarkPipe { pipe, name: named, strategy, time })
+    }
+
     /// Applies `apply`; what succeeds goes on, what fails becomes the second stream, a side output.
     pub fn split<U, S, F>(self, name: &str, side_name: &str, apply: F) -> Split<U, S, P, F>
     where
@@ -83,6 +100,16 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         let main =
             self.extend(name, |pipe| SplitPipe { pipe, apply, side, side_record: PhantomData });
         (main, side_stream)
+    }
+
+    /// Makes a second stream of the same records.
+    pub fn fork(self, name: &str) -> (Stream<T, ForkPipe<P>>, Stream<T, EdgePipe<T>>)
+    where
+        T: Clone,
+    {
+        let side = self.builder.graph.borrow_mut().add_edge::<T>(Pattern::Forward);
+        let side_stream = head(&self.builder, name, vec![side], EdgePipe(PhantomData));
+        (self.extend_unnamed(|pipe| ForkPipe { pipe, side }), side_stream)
     }
 
     /// Groups records by key. The next operator has state per key.
@@ -138,13 +165,17 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         operator.transaction_timeout = transaction_timeout;
     }
 
-    fn extend<U, Q>(self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
-        let mut names = self.names;
-        names.push(name.to_owned());
+    fn extend<U, Q>(mut self, name: &str, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
+        self.names.push(name.to_owned());
+        self.extend_unnamed(extend)
+    }
+
+    /// Adds to the chain what has no name of its own.
+    pub(crate) fn extend_unnamed<U, Q>(self, extend: impl FnOnce(P) -> Q) -> Stream<U, Q> {
         Stream {
             builder: self.builder,
             operator: self.operator,
-            names,
+            names: self.names,
             uid: self.uid,
             inputs: self.inputs,
             enumerate: self.enumerate,
@@ -153,7 +184,7 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
         }
     }
 
-    fn into_edge<R, M>(self, pattern: Pattern, router: M) -> EdgeId
+    pub(crate) fn into_edge<R, M>(self, pattern: Pattern, router: M) -> EdgeId
     where
         R: crate::pipe::Next<T>,
         M: Fn(EdgeId, Place) -> R + Send + Sync + 'static,
@@ -199,7 +230,12 @@ impl<T: Record, P: Pipe<Out = T>> Stream<T, P> {
 pub type Split<U, S, P, F> = (Stream<U, SplitPipe<P, F, S>>, Stream<S, EdgePipe<S>>);
 
 /// A chain that begins with the records of `inputs`.
-fn head<T, P>(builder: &JobBuilder, name: &str, inputs: Vec<EdgeId>, pipe: P) -> Stream<T, P> {
+pub(crate) fn head<T, P>(
+    builder: &JobBuilder,
+    name: &str,
+    inputs: Vec<EdgeId>,
+    pipe: P,
+) -> Stream<T, P> {
     let mut graph = builder.graph.borrow_mut();
     let operator = graph.reserve_operator();
     for edge in &inputs {
@@ -228,6 +264,27 @@ impl<T: Record, P: Pipe<Out = T>, F> KeyedStream<T, P, F> {
     pub fn process<Q>(self, name: &str, process: Q) -> Stream<Q::Out, KeyedPipe<Q, F>>
     where
         Q: KeyedProcess<In = T>,
+        F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
+    {
+        self.head(name, process)
+    }
+
+    /// Processes each record, and each moment that was asked for, with the state of its key.
+    pub fn process_timed<Q>(
+        self,
+        name: &str,
+        process: Q,
+    ) -> Stream<Q::Out, KeyedPipe<WithTimers<Q>, F>>
+    where
+        Q: TimedProcess<In = T>,
+        F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
+    {
+        self.head(name, WithTimers::new(process))
+    }
+
+    fn head<Q>(self, name: &str, process: Q) -> Stream<Q::Out, KeyedPipe<Q, F>>
+    where
+        Q: Keyed<In = T>,
         F: Fn(&T) -> Q::Key + Clone + Send + Sync + 'static,
     {
         let builder = self.stream.builder.clone();

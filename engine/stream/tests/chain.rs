@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use seawall_env::Env;
-use seawall_protocol::SubtaskId;
 use seawall_protocol::config::StateBackend;
 use seawall_protocol::key_group::{key_group_of, owner_of};
 use seawall_protocol::operator_state::Redistribution;
+use seawall_protocol::{SubtaskId, Watermark};
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::{BATCH_RECORDS, Chain, Notice, Place};
+use seawall_stream::chain::{BATCH_RECORDS, Chain, Notice, Place, Ready};
 use seawall_stream::operator_state::{BroadcastState, ListState, States, UnionState};
+use seawall_stream::testing::Harness;
 use seawall_stream::{
-    CheckpointId, Collect, ConnectorError, Job, JobBuilder, Key, KeyedProcess, Process, Progress,
-    Sink, SinkContext, SinkWriter, Source, SourceReader,
+    CheckpointId, Collect, ConnectorError, EventTime, Job, JobBuilder, Key, KeyedProcess, Process,
+    Progress, Sink, SinkContext, SinkWriter, Source, SourceReader,
 };
 
 #[derive(Clone)]
@@ -157,8 +158,11 @@ fn emitted(chain: &mut Chain) -> BTreeMap<(u32, usize), Vec<u64>> {
     let mut all: BTreeMap<_, Vec<u64>> = BTreeMap::new();
     for port in ports {
         port.flush();
-        while let Some((channel, batch)) = port.take_ready() {
-            all.entry((port.edge().0, channel)).or_default().extend(batch.into_records::<u64>());
+        while let Some(ready) = port.take_ready() {
+            if let Ready::Batch(channel, batch) = ready {
+                let records = batch.into_records::<u64>();
+                all.entry((port.edge().0, channel)).or_default().extend(records);
+            }
         }
     }
     all
@@ -253,9 +257,8 @@ fn a_full_batch_leaves_without_a_flush() {
     large.on_batch(Batch::new(vec![11_u64; BATCH_RECORDS + 1])).unwrap();
     let mut ports = Vec::new();
     chain.outputs().edges(&mut ports);
-    let lengths: Vec<_> =
-        std::iter::from_fn(|| ports[0].take_ready()).map(|(_, batch)| batch.length()).collect();
-    assert_eq!(lengths, [BATCH_RECORDS]);
+    let ready: Vec<_> = std::iter::from_fn(|| ports[0].take_ready()).collect();
+    assert!(matches!(&ready[..], [Ready::Batch(_, full)] if full.length() == BATCH_RECORDS));
 }
 
 /// Adds up what it saw, tells on completion, and has a state of every kind.
@@ -389,4 +392,76 @@ fn a_batch_survives_its_bytes_and_refuses_others() {
     let decoded = Batch::decode::<(String, u64)>(&bytes).unwrap();
     assert_eq!(decoded.into_records::<(String, u64)>(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
     assert!(Batch::decode::<(String, u64)>(&bytes[..bytes.len() - 1]).is_err());
+}
+
+/// Holds records back until event time has passed them.
+#[derive(Clone, Default)]
+struct Holds {
+    held: ListState<u64>,
+}
+
+impl Process for Holds {
+    type In = u64;
+    type Out = u64;
+
+    fn states(&mut self, states: &mut States<'_, '_>) {
+        states.declare("held", &mut self.held);
+    }
+
+    fn on_record(&mut self, record: u64, _: &mut impl Collect<u64>) {
+        self.held.push(record);
+    }
+
+    fn on_watermark(&mut self, time: EventTime, out: &mut impl Collect<u64>) {
+        let is_due = |it: &u64| i64::try_from(*it).is_ok_and(|it| it <= time.0);
+        let (due, held) = self.held.drain(..).partition(is_due);
+        *self.held = held;
+        Vec::into_iter(due).for_each(|it| out.push(it));
+    }
+}
+
+// Rules: L8
+#[test]
+fn a_watermark_leaves_on_every_edge_behind_what_it_gave_rise_to() {
+    let builder = JobBuilder::new("test", 1);
+    let (small, large) = builder
+        .source("numbers", NoSource)
+        .rebalance("in")
+        .process("holds", Holds::default())
+        .split("small", "large", |it: u64| if it < 10 { Ok(it) } else { Err(it) });
+    large.sink("nowhere", NoSink);
+    small.rebalance("out").sink("nowhere", NoSink);
+    let job = builder.build();
+    let mut chain = (job.operators[operator(&job, "in")].build)(place(&job, 0));
+    receive(&mut chain, vec![5, 15, 6]);
+    chain.outputs().on_watermark(EventTime(5));
+    receive(&mut chain, vec![7]);
+    chain.outputs().tell(Notice::Idle(true));
+    chain.outputs().on_watermark(EventTime(20));
+    let mut ports = Vec::new();
+    chain.outputs().edges(&mut ports);
+    let told = ports.into_iter().map(|port| {
+        let ready = std::iter::from_fn(|| port.take_ready());
+        let told = ready.map(|it| match it {
+            Ready::Batch(_, batch) => format!("{:?}", batch.into_records::<u64>()),
+            Ready::Watermark(Watermark { time, is_idle }) => format!("{time} {is_idle}"),
+        });
+        told.collect::<Vec<_>>()
+    });
+    let marks = ["5 ms false", "5 ms true", "20 ms true"];
+    let [five, idle, twenty] = marks;
+    let small: Vec<&str> = vec!["[5]", five, idle, "[6, 7]", twenty];
+    let large: Vec<&str> = vec![five, idle, "[15]", twenty];
+    assert_eq!(told.collect::<Vec<_>>(), [large, small]);
+}
+
+#[test]
+fn a_fork_gives_every_record_to_both_streams_in_order() {
+    type Both = (Vec<u64>, Vec<String>);
+    let mut harness = Harness::<u64, Both>::new(|numbers| {
+        let (first, second) = numbers.map("double", |it| it * 2).fork("copies");
+        (first.filter("not 2", |it| *it != 2), second.map("text", |it| it.to_string()))
+    });
+    harness.push([1, 2, 3]);
+    assert_eq!(harness.take(), (vec![4, 6], ["2", "4", "6"].map(String::from).to_vec()));
 }

@@ -99,6 +99,8 @@ pub struct Workload {
     pub rate: Option<u64>,
     /// Records per second that all sink subtasks take.
     pub sink_rate: Option<u64>,
+    /// After how long without a record a source counts as idle, in event time.
+    pub idle_after: Option<Duration>,
     /// Input files, for the jobs that read files.
     pub files: u32,
     /// Whether they are compressed: one source then reads the whole of a file.

@@ -74,6 +74,7 @@ pub(crate) struct JobText {
     keys: Spanned<u64>,
     rate: Option<Spanned<PerSecond>>,
     sink_rate: Option<Spanned<PerSecond>>,
+    idle_after: Option<Spanned<Time>>,
     files: Option<Spanned<u32>>,
     gzip: Option<Spanned<bool>>,
     malformed: Option<Spanned<Percent>>,

@@ -479,6 +479,7 @@ impl<'a> Builder<'a> {
             | Event::ChannelStateCaptured { .. }
             | Event::ChannelStateReplayed { .. }
             | Event::ChannelStateLeftOut { .. }
+            | Event::WatermarkAdvanced { .. }
             | Event::CompletionTold { .. } => Mark::Step,
         }
     }

@@ -41,6 +41,7 @@ impl Reader {
             },
             backend: self.backend(),
             scratch: self.text("state.backend.disk.directory").map(PathBuf::from),
+            watermark_interval: self.duration("pipeline.auto-watermark-interval"),
             directory: self.text("execution.checkpointing.dir"),
             savepoint_directory: self.text("execution.checkpointing.savepoint-dir"),
             recovery: self.recovery(),

@@ -70,12 +70,13 @@ pub(super) const KEYS: &[Key] = &[
          the parallelism.",
         "Settings::key_groups",
     ),
-    Key::absent(
+    Key::works(
         "pipeline.auto-watermark-interval",
         TIME,
         Some("200 ms"),
-        "Time between two watermarks of a source.",
-        "watermarks",
+        "Time between two watermarks of a subtask that makes them, and the precision of idleness. 0: only \
+         punctuated ones.",
+        "Settings::watermark_interval",
     ),
     Key::absent(
         "execution.buffer-timeout.interval",

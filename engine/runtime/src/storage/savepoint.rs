@@ -27,6 +27,7 @@ use seawall_stream::Job;
 use seawall_stream::chain::Place;
 use serde::{Deserialize, Serialize};
 
+use crate::operator_state::WATERMARK;
 use crate::storage::error::StorageError;
 use crate::storage::format::{self, Kind};
 use crate::storage::shared::{self, Run};
@@ -449,7 +450,7 @@ fn has_state(snapshot: &Snapshot) -> bool {
         || !keyed.is_empty()
         || !shared.is_empty()
         || !transactions.is_empty()
-        || operator_states.iter().any(|it| !it.items.is_empty())
+        || operator_states.iter().any(|it| !it.items.is_empty() && it.name != WATERMARK)
 }
 
 /// A file of the savepoint that `storage` is rooted at. A savepoint owns all of its files (H7).
@@ -487,6 +488,7 @@ fn declared_states(job: &Job, subtask: SubtaskId) -> BTreeSet<String> {
         Ok(())
     });
     visited.expect("nothing is encoded");
+    declared.insert(WATERMARK.to_owned());
     declared
 }
 

@@ -36,7 +36,8 @@ pub struct Snapshot {
     pub shared: Vec<SharedFile>,
     /// Transactions not known to be committed, ascending, each with its committable (K4).
     pub transactions: Vec<(CheckpointId, Vec<u8>)>,
-    /// Operator state, in the order of the chain.
+    /// Operator state, in the order of the chain; behind it how far event time was, in a section `watermark` of its
+    /// own, where anybody knows.
     pub operator_states: Vec<OperatorSection>,
     /// Records that had arrived and were not processed, by channel: processed first on restore (E6).
     pub input: Vec<InFlight>,

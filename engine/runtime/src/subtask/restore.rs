@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use seawall_probe::sometimes;
 use seawall_protocol::takeover::Takeover;
 use seawall_protocol::tamper::DataStep;
-use seawall_protocol::{AttemptId, CheckpointId, SubtaskId};
+use seawall_protocol::{AttemptId, CheckpointId, EventTime, SubtaskId};
 use seawall_stream::chain::{Chain, Notice};
 
 use super::{Failure, Launch};
@@ -16,12 +16,12 @@ use crate::operator_state;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::{Manifest, manifest};
 
-/// What the subtask goes on from; fills the operator states of its chain.
+/// What the subtask goes on from, and how far event time was (L6); fills the operator states of its chain.
 pub(super) async fn restore(
     launch: &Launch,
     checkpoint: CheckpointId,
     chain: &mut Chain,
-) -> Result<Snapshot, Failure> {
+) -> Result<(Snapshot, EventTime), Failure> {
     // A missing or damaged file may be an error of the moment; the restart strategy bounds the tries.
     let manifest = manifest::read(&launch.storage, checkpoint).await;
     sometimes!(manifest.is_err(), ManifestIsUnreadable);
@@ -45,7 +45,7 @@ async fn restore_own(
     launch: &Launch,
     manifest: &Manifest,
     chain: &mut Chain,
-) -> Result<Snapshot, Failure> {
+) -> Result<(Snapshot, EventTime), Failure> {
     let (own, parallelism) = (launch.attempt.subtask.index, launch.job.parallelism);
     let is_shared = operator_state::is_shared(chain.outputs()).map_err(Failure::fatal)?;
     let indices = (0..parallelism).filter(|it| is_shared || *it == own);
@@ -57,7 +57,9 @@ async fn restore_own(
     let (index, of) = if is_shared { (own, parallelism) } else { (0, 1) };
     operator_state::restore(chain.outputs(), &snapshots, index as usize, of as usize)
         .map_err(Failure::fatal)?;
-    Ok(snapshots.swap_remove(index as usize))
+    let own = snapshots.swap_remove(index as usize);
+    let watermark = operator_state::watermark_of([&own]).map_err(Failure::fatal)?;
+    Ok((own, watermark))
 }
 
 /// From the subtasks of the operator as it was, `before` of them.
@@ -66,7 +68,7 @@ async fn take_over(
     manifest: &Manifest,
     before: u32,
     chain: &mut Chain,
-) -> Result<Snapshot, Failure> {
+) -> Result<(Snapshot, EventTime), Failure> {
     let subtask = launch.attempt.subtask;
     let (index, parallelism) = (subtask.index, launch.job.parallelism);
     let operator = &launch.job.operators[subtask.operator.0 as usize];
@@ -93,6 +95,7 @@ async fn take_over(
     }
     let (at, of) = (index as usize, parallelism as usize);
     operator_state::restore(chain.outputs(), &snapshots, at, of).map_err(Failure::fatal)?;
+    let watermark = operator_state::watermark_of(&snapshots).map_err(Failure::fatal)?;
     let splits = snapshots.iter().flat_map(|it| &it.splits).enumerate();
     let splits = splits.filter(|(nth, _)| takeover.reads(*nth)).map(|(_, it)| it.clone()).collect();
     let mut merged = Snapshot {
@@ -116,7 +119,7 @@ async fn take_over(
     }
     sometimes!(owners.len() > 1 && !merged.keyed.is_empty(), SeveralAreMerged);
     sometimes!(is_source && merged.splits.is_empty(), NothingIsTakenOver);
-    Ok(merged)
+    Ok((merged, watermark))
 }
 
 /// One that had finished has nothing left to do (N2).

@@ -8,15 +8,15 @@ use seawall_probe::sometimes;
 use seawall_protocol::config::{Alignment, CheckpointMode};
 use seawall_protocol::event::Event;
 use seawall_protocol::message::Barrier;
-use seawall_protocol::subtask::{Input, Timer};
+use seawall_protocol::subtask::Input;
 use seawall_protocol::tamper::DataStep;
 use seawall_protocol::{ChannelId, CheckpointId};
 use seawall_stream::Job;
 use seawall_stream::batch::Batch;
-use seawall_stream::chain::EdgeId;
+use seawall_stream::chain::{EdgeId, Ready};
 use seawall_stream::job::Pattern;
 
-use super::{Driver, Failure, Launch};
+use super::{Driver, DriverTimer, Failure, Launch};
 use crate::channel::{Element, Gate, Notice, SubtaskOrder};
 use crate::in_flight::Found;
 use crate::mailbox::{Mailbox, MailboxSender, mailbox};
@@ -235,7 +235,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn timers(&mut self) -> &Timers<Timer> {
+    pub(super) fn timers(&mut self) -> &Timers<DriverTimer> {
         let (env, inbox) = (&self.launch.env, &self.inbox);
         self.timers.get_or_insert_with(|| {
             let inbox = inbox.clone();
@@ -246,9 +246,10 @@ impl Driver {
         })
     }
 
-    pub(super) async fn on_fired(&mut self, fired: Fired<Timer>) -> Result<(), Failure> {
+    pub(super) async fn on_fired(&mut self, fired: Fired<DriverTimer>) -> Result<(), Failure> {
         match self.timers().take(fired) {
-            Some(timer) => self.feed_core(Input::Timer(timer)).await,
+            Some(DriverTimer::Core(timer)) => self.feed_core(Input::Timer(timer)).await,
+            Some(DriverTimer::Tick) => self.on_tick().await,
             None => Ok(()),
         }
     }
@@ -257,7 +258,8 @@ impl Driver {
     pub(super) fn offer_restored(&mut self) -> Result<(), Failure> {
         for (edge, channel, batches) in std::mem::take(&mut self.restored_output) {
             for batch in batches {
-                self.outlets.offer(edge, channel, batch).map_err(Failure::retryable)?;
+                let restored = Ready::Batch(channel, batch);
+                self.outlets.offer(edge, restored).map_err(Failure::retryable)?;
             }
         }
         Ok(())

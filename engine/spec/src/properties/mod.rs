@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! what a user sees     exactly_once_output · no_loss · exactly_once_state · records_in_order · restorable · recovers ·
-//!                      no_orphans · savepoint_stands · visible_stays · bounded_memory
+//!                      no_orphans · savepoint_stands · visible_stays · bounded_memory · watermarks_rise
 //! transactions         commit_after_completion · commit_once · finish_after_checkpoint · one_owner
 //! checkpoints          all_acked · durable_before_ack · barriers_in_order · ids_increase · restored_is_newest · one_leader · within_limits
 //! ```
@@ -31,6 +31,7 @@ pub mod restorable;
 pub mod restored_is_newest;
 pub mod savepoint_stands;
 pub mod visible_stays;
+pub mod watermarks_rise;
 pub mod within_limits;
 
 /// A line that does not occur as often as it should.

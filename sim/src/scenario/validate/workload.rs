@@ -60,6 +60,7 @@ impl Reader<'_> {
             keys: 0,
             rate: Some(job.rate.0),
             sink_rate: None,
+            idle_after: None,
             files: 0,
             gzip: false,
             malformed: None,
@@ -113,8 +114,10 @@ impl Reader<'_> {
             let message = format!("`gzip` has no effect: {name} reads no files");
             self.problem(Problem::at(gzip.span(), message));
         }
-        let shares =
-            [("malformed", &job.malformed, name == "access-log"), ("skew", &job.skew, reads_files)];
+        let shares = [
+            ("malformed", &job.malformed, name.starts_with("access-")),
+            ("skew", &job.skew, reads_files),
+        ];
         for (key, share, is_read) in shares {
             let Some(share) = share else { continue };
             if !is_read {
@@ -134,6 +137,12 @@ impl Reader<'_> {
                 format!("`sink_rate` has no effect: the sink of {name} has no limit"),
             ));
         }
+        if let Some(silence) = &job.idle_after
+            && !workload::has_idleness(name)
+        {
+            let message = format!("`idle_after` has no effect: {name} has no watermarks");
+            self.problem(Problem::at(silence.span(), message));
+        }
         Some(Workload {
             job: name.to_owned(),
             is_own: false,
@@ -142,6 +151,7 @@ impl Reader<'_> {
             keys,
             rate: job.rate.as_ref().map(|it| it.get_ref().0),
             sink_rate: job.sink_rate.as_ref().map(|it| it.get_ref().0),
+            idle_after: job.idle_after.as_ref().map(|it| it.get_ref().0),
             files,
             gzip: job.gzip.as_ref().is_some_and(|it| *it.get_ref()),
             malformed: job.malformed.as_ref().map(|it| it.get_ref().0),
