@@ -126,8 +126,9 @@ pub struct Harness<T, O> {
 /// One chain, and what its channels said of event time.
 struct Under {
     chain: Box<dyn OperatorChain>,
-    valve: Valve,
     channels: u32,
+    valve: Valve,
+    watermark: Watermark,
 }
 
 /// What a checkpoint would hold: keyed state, operator states and watermarks. Equal state is equal.
@@ -178,7 +179,8 @@ impl<T: Record, O> Harness<T, O> {
                 chain.open(Arc::new(Memory::default())).expect("memory is always there");
             }
             let channels = u32::try_from(operator.inputs.len()).expect("edges are few");
-            Under { chain, valve: Valve::new(channels, EventTime::MIN), channels }
+            let valve = Valve::new(channels, EventTime::MIN);
+            Under { chain, channels, valve, watermark: Watermark::NONE }
         };
         let operators = job.operators.iter().map(under).collect();
         Self { job, operators, emitted: Emitted::new(), take, input: PhantomData }
@@ -220,7 +222,7 @@ impl<T: Record, O> Harness<T, O> {
 
     /// What a checkpoint of this moment would hold.
     pub fn snapshot(&mut self) -> Snapshot {
-        let of = |Under { chain, valve, .. }: &mut Under| {
+        let of = |Under { chain, watermark, .. }: &mut Under| {
             let mut view = chain.view(ANY).expect("state works");
             let keyed = encode_all(view.as_mut()).expect("state has an encoding");
             let mut states = BTreeMap::new();
@@ -229,7 +231,7 @@ impl<T: Record, O> Harness<T, O> {
                 Ok(())
             });
             gathered.expect("operator state has an encoding");
-            OperatorSnapshot { keyed, states, watermark: valve.output().time }
+            OperatorSnapshot { keyed, states, watermark: watermark.time }
         };
         Snapshot(self.operators.iter_mut().map(of).collect())
     }
@@ -241,15 +243,17 @@ impl<T: Record, O> Harness<T, O> {
     /// When the snapshot is that of other operators.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         assert_eq!(self.operators.len(), snapshot.0.len(), "a snapshot of these operators");
-        for (Under { chain, valve, channels }, from) in self.operators.iter_mut().zip(&snapshot.0) {
+        for (under, from) in self.operators.iter_mut().zip(&snapshot.0) {
+            let Under { chain, channels, valve, watermark } = under;
             let filled = chain.states(&mut |name, state| state.restore(&from.states[name]));
             filled.expect("operator state of these operators");
             chain.tell(Notice::Restored);
             chain.restore(&from.keyed).expect("keyed state of these operators");
             *valve = Valve::new(*channels, from.watermark);
+            watermark.time = from.watermark;
         }
         for index in 0..self.operators.len() {
-            let time = self.operators[index].valve.output().time;
+            let time = self.operators[index].watermark.time;
             if time > EventTime::MIN {
                 self.rise(index, time);
             }
@@ -290,9 +294,9 @@ impl<T: Record, O> Harness<T, O> {
         let inputs = &self.job.operators[index].inputs;
         let channel = inputs.iter().position(|it| *it == edge).expect("it is one of its inputs");
         let channel = ChannelId(u32::try_from(channel).expect("edges are few"));
-        let valve = &mut self.operators[index].valve;
-        let before = valve.output();
-        let Some(watermark) = valve.handle(channel, said) else { return };
+        let under = &mut self.operators[index];
+        let Some(watermark) = under.valve.handle(channel, said) else { return };
+        let before = std::mem::replace(&mut under.watermark, watermark);
         if watermark.time > before.time {
             self.rise(index, watermark.time);
         }
