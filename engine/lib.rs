@@ -56,7 +56,10 @@ pub mod prelude {
     pub use seawall_runtime::connectors::file_sink::FileSink;
     pub use seawall_runtime::connectors::file_source::FileSource;
     pub use seawall_runtime::connectors::generator::GeneratorSource;
-    pub use seawall_stream::{Collect, FlatMap, Job, JobBuilder, Key, KeyedProcess, Record};
+    pub use seawall_stream::{
+        Collect, EventTime, FlatMap, Job, JobBuilder, Key, KeyedProcess, Record, TimedProcess,
+        WatermarkStrategy,
+    };
 
     pub use crate::local::{LocalJob, Outcome};
 }

@@ -13,6 +13,7 @@ mod disk;
 mod event_time;
 mod network;
 mod store;
+mod timers;
 
 use std::collections::VecDeque;
 use std::io;
@@ -42,6 +43,7 @@ use self::disk::{Misuse, Misused};
 use self::event_time::{EndSaysNothing, FurthestLeads, LastWordCounts, RestoredAreNotAwaited};
 use self::network::ToWorkers;
 use self::store::{Misread, Misreading};
+use self::timers::{Misfire, Misfiring};
 
 /// One planted bug.
 #[derive(Clone, Copy)]
@@ -172,6 +174,20 @@ const HERE: &[Plant] = &[
         bug: "FLINK-31963: state was not assigned to every subtask on restore",
         violates: "exactly-once-output",
         place: Place::State(|inner| Box::new(Forgetful { inner })),
+    },
+    Plant {
+        name: "timers-fire-early",
+        about: "timers fire a minute before the watermark has come to them",
+        bug: "none known: that a timer waits for the watermark, turned off",
+        violates: "exactly-once-output",
+        place: Place::State(|inner| Box::new(Misfiring { inner, how: Misfire::Early })),
+    },
+    Plant {
+        name: "end-fires-one-timer",
+        about: "the end of the input fires the first timer that waits, and no other",
+        bug: "none known: that firing in parts goes on until all is fired, turned off",
+        violates: "exactly-once-output",
+        place: Place::State(|inner| Box::new(Misfiring { inner, how: Misfire::OneAtTheEnd })),
     },
     Plant {
         name: "newest-changes-are-applied-first",

@@ -26,7 +26,22 @@ fn all(work: &[(Scenario, u64)]) -> Vec<Verdict> {
 }
 
 /// What a scenario is about, by the rare branches that its first seed must reach.
-const REACHED: [(&str, &[Probe]); 18] = [
+const REACHED: [(&str, &[Probe]); 20] = [
+    (
+        "time/others-end-beside-an-idle-source",
+        &[
+            ChannelComesBackBehind,
+            EverythingIsIdle,
+            EndBesideIdleOnes,
+            WatermarkIsReplaced,
+            RestoredTimeIsSaid,
+            RestoredAsFinished,
+        ],
+    ),
+    (
+        "time/barriers-overtake-watermarks",
+        &[RestoredTimeIsSaid, TimePassesUncounted, InFlightDataIsReplayed, OutputIsRestored],
+    ),
     (
         "disk-backend/incremental-disk-errors",
         &[

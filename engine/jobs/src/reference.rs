@@ -79,10 +79,10 @@ pub fn place_in_sequence(
         // The number is the record's index, and each source subtask reads every `parallelism`-th.
         "buffered" => Some((format!("split {}", number % u64::from(parallelism)), number)),
         // Each subtask writes all it gets by time, but for what comes from a source that was silent.
-        "sorted" if options.optional_number("idle-after").is_none() => {
-            Some(("event time".to_owned(), number))
+        "sorted" => {
+            let is_awaited = options.optional_number("idle-after").is_none();
+            is_awaited.then(|| ("event time".to_owned(), number))
         }
-        "sorted" => None,
         // Nothing comes before the end.
         "word-count" | "access-log" | "access-windows" | "keyed-count" => None,
         other => panic!("no reference for job {other}"),

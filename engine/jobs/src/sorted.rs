@@ -127,6 +127,8 @@ impl Process for Sort {
         self.watermark = time;
         let mut due: Vec<_> = self.held.extract_if(.., |it| at(it.1) <= time).collect();
         due.sort_unstable_by_key(|it| it.1);
-        due.into_iter().for_each(|it| out.push(it));
+        for record in due {
+            out.push(record);
+        }
     }
 }

@@ -259,7 +259,13 @@ fn a_watermark_keeps_its_place_and_replaces_only_one_that_is_last() {
             }
             Incoming::Element(_, Element::Batch(_)) => "batch".to_owned(),
             Incoming::Element(_, Element::End) => "end".to_owned(),
-            other => panic!("{other:?}"),
+            Incoming::Element(
+                _,
+                Element::Barrier(_) | Element::CancelMarker(_) | Element::Closed,
+            )
+            | Incoming::Order(_)
+            | Incoming::Notice(..)
+            | Incoming::Broken(_) => panic!("nothing else was sent"),
         })
         .collect();
     assert_eq!(taken, ["2 ms false", "batch", "999 ms false", "end", "1000 ms true"]);

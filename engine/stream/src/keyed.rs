@@ -22,7 +22,7 @@ use crate::state::{
 };
 use crate::timers::Call;
 
-/// Keys that are looked at in one step after a restore.
+/// Keys that are looked at in one step.
 const INDEX_KEYS: usize = 4096;
 
 /// What the head drives: a [`KeyedProcess`], or a [`crate::TimedProcess`] with its queue of timers.
@@ -49,7 +49,21 @@ pub trait Keyed: Clone + Send + Sync + 'static {
         out: &mut impl Collect<Self::Out>,
     );
 
-    /// Learns the timers of a restored key.
+    /// Learns its place.
+    fn on_open(&mut self, place: Place) {
+        let _ = place;
+    }
+
+    /// Whether timers up to `watermark` may be due that it does not know.
+    fn needs_index(&self, watermark: EventTime) -> bool {
+        let _ = watermark;
+        false
+    }
+
+    /// Every key will be shown.
+    fn begin_index(&mut self) {}
+
+    /// Learns the timers of a key.
     fn index(&mut self, key: &Self::Key, value: &Self::State) {
         let _ = (key, value);
     }
@@ -133,9 +147,9 @@ where
 
     fn fuse<C: Next<P::Out>>(&self, place: Place, next: C) -> Chain {
         match place.state {
-            config::StateBackend::Heap => self.head(HeapState::new(place.key_groups), next),
+            config::StateBackend::Heap => self.head(place, HeapState::new(place.key_groups), next),
             config::StateBackend::Disk { cache_bytes } => {
-                self.head(DiskState::new(place.key_groups, cache_bytes), next)
+                self.head(place, DiskState::new(place.key_groups, cache_bytes), next)
             }
         }
     }
@@ -150,12 +164,13 @@ where
     P: Keyed,
     F: Fn(&P::In) -> P::Key + Clone + Send + Sync + 'static,
 {
-    fn head<B, C>(&self, state: B, next: C) -> Chain
+    fn head<B, C>(&self, place: Place, state: B, next: C) -> Chain
     where
         B: StateBackend<P::Key, P::State>,
         C: Next<P::Out>,
     {
-        let (process, key) = (self.process.clone(), self.key.clone());
+        let (mut process, key) = (self.process.clone(), self.key.clone());
+        process.on_open(place);
         Chain::Operator(Box::new(KeyedHead {
             process,
             key,
@@ -172,7 +187,7 @@ struct KeyedHead<P: Keyed, F, B: StateBackend<P::Key, P::State>, C> {
     process: P,
     key: F,
     state: B,
-    /// The operator knows the timers of every key.
+    /// The operator knows the timers that come next.
     is_indexed: bool,
     /// Which keys `on_end` has visited.
     ending: B::Walk,
@@ -186,10 +201,11 @@ where
     P: Keyed,
     B: StateBackend<P::Key, P::State>,
 {
-    /// Shows the operator every restored key, once.
+    /// Shows the operator every key, unless it knows them.
     fn index(&mut self) -> Result<(), StreamError> {
         if P::HAS_TIMERS && !self.is_indexed {
             let Self { process, state, .. } = self;
+            process.begin_index();
             let mut walk = B::Walk::default();
             let mut each = |key: &P::Key, value: &P::State| process.index(key, value);
             while state.walk(&mut walk, INDEX_KEYS, &mut each)? == Progress::Ready {}
@@ -260,9 +276,10 @@ where
     }
 
     fn fire_timers(&mut self, time: EventTime, limit: usize) -> Result<Progress, StreamError> {
-        self.index()?;
-        let Self { process, state, next, dirty_bytes, .. } = self;
         for _ in 0..limit {
+            self.is_indexed &= !self.process.needs_index(time);
+            self.index()?;
+            let Self { process, state, next, dirty_bytes, .. } = self;
             let Some((at, key, call)) = process.next_due(time) else { return Ok(Progress::Ended) };
             state.update(&key, |slot| process.on_call((at, &key, call), slot, next))?;
             *dirty_bytes += size_of::<(P::Key, P::State)>() as u64;

@@ -9,7 +9,8 @@
 //! The timers of a key are part of its value in the state backend. So they are in snapshots, full and
 //! incremental, move with the key group, and cost no look-up of their own (L1). The queue over all keys is
 //! derived from them: it is in no snapshot and is built again when the first record or watermark follows a
-//! restore.
+//! restore. With the disk backend it is of bounded size: it knows the earliest timers, and when they have
+//! fired, a walk over the state finds the next.
 //!
 //! State that would stay for ever can be given a time to live, [`Context::keep_until`]: an entry in the same
 //! queue, of which a key has one however often its life is prolonged.
@@ -18,8 +19,7 @@
 //! fires a bounded number of them, so that a barrier may come between; those that are left are in the
 //! snapshot (L9).
 //!
-//! Deliberately absent: timers of processing time, because no two nodes have a common clock (A8). The queue
-//! is in memory with the disk backend, too: about the size of a key and 16 bytes for each timer.
+//! Deliberately absent: timers of processing time, because no two nodes have a common clock (A8).
 //!
 //! ```
 //! use seawall_stream::testing::Harness;
@@ -73,9 +73,11 @@
 
 use std::collections::BTreeSet;
 
+use seawall_protocol::config::StateBackend;
 use seawall_protocol::{CheckpointId, EventTime};
 use serde::{Deserialize, Serialize};
 
+use crate::chain::Place;
 use crate::key::Key;
 use crate::keyed::Keyed;
 use crate::operator::Collect;
@@ -127,9 +129,6 @@ pub struct Context<'a, K> {
     queue: &'a mut Queue<K>,
 }
 
-/// When which key is to be called, for what.
-type Queue<K> = BTreeSet<(EventTime, K, Call)>;
-
 /// What a key is called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
@@ -164,7 +163,7 @@ impl<K: Key> Context<'_, K> {
     pub fn cancel_timer(&mut self, at: EventTime) {
         if let Ok(place) = self.timers.binary_search(&at) {
             self.timers.remove(place);
-            self.queue.remove(&(at, self.key.clone(), Call::Timer));
+            self.queue.entries.remove(&(at, self.key.clone(), Call::Timer));
         }
     }
 
@@ -181,6 +180,32 @@ impl<K: Key> Context<'_, K> {
     /// Its timers, ascending.
     pub fn timers(&self) -> &[EventTime] {
         self.timers
+    }
+}
+
+/// When which key is to be called, for what.
+type Entry<K> = (EventTime, K, Call);
+
+/// The least number of entries in a queue, whatever the cache is.
+const ENTRIES_MIN: usize = 4;
+
+/// The earliest calls of all keys.
+#[derive(Clone)]
+struct Queue<K> {
+    entries: BTreeSet<Entry<K>>,
+    entries_max: usize,
+    /// Entries from here on may be missing.
+    end: Option<Entry<K>>,
+}
+
+impl<K: Key> Queue<K> {
+    fn insert(&mut self, entry: Entry<K>) {
+        if self.end.as_ref().is_none_or(|end| entry < *end) {
+            self.entries.insert(entry);
+            if self.entries.len() > self.entries_max {
+                self.end = self.entries.pop_last();
+            }
+        }
     }
 }
 
@@ -212,7 +237,8 @@ pub struct WithTimers<P: TimedProcess> {
 impl<P: TimedProcess> WithTimers<P> {
     /// No timers, and no watermark.
     pub fn new(process: P) -> Self {
-        Self { process, queue: BTreeSet::new(), watermark: EventTime::MIN }
+        let queue = Queue { entries: BTreeSet::new(), entries_max: usize::MAX, end: None };
+        Self { process, queue, watermark: EventTime::MIN }
     }
 
     fn call(
@@ -278,16 +304,37 @@ impl<P: TimedProcess> Keyed for WithTimers<P> {
         });
     }
 
+    fn on_open(&mut self, place: Place) {
+        if let StateBackend::Disk { cache_bytes } = place.state {
+            // An eighth of the cache, besides; a set takes about twice what its entries do.
+            let entries_max = cache_bytes / 8 / (2 * size_of::<Entry<P::Key>>() as u64);
+            let entries_max = usize::try_from(entries_max).unwrap_or(usize::MAX);
+            self.queue.entries_max = entries_max.max(ENTRIES_MIN);
+        }
+    }
+
+    fn needs_index(&self, watermark: EventTime) -> bool {
+        let is_due = |end: &Entry<_>| end.0 <= watermark;
+        self.queue.entries.is_empty() && self.queue.end.as_ref().is_some_and(is_due)
+    }
+
+    fn begin_index(&mut self) {
+        self.queue.entries.clear();
+        self.queue.end = None;
+    }
+
     fn index(&mut self, key: &P::Key, value: &Timed<P::State>) {
         let timers = value.timers.iter().map(|at| (*at, Call::Timer));
         let calls = timers.chain(value.until.map(|at| (at, Call::Expiry)));
-        self.queue.extend(calls.map(|(at, call)| (at, key.clone(), call)));
+        for (at, call) in calls {
+            self.queue.insert((at, key.clone(), call));
+        }
     }
 
     fn next_due(&mut self, watermark: EventTime) -> Option<(EventTime, P::Key, Call)> {
         self.watermark = watermark;
-        match self.queue.first() {
-            Some((at, ..)) if *at <= watermark => self.queue.pop_first(),
+        match self.queue.entries.first() {
+            Some((at, ..)) if *at <= watermark => self.queue.entries.pop_first(),
             Some(_) | None => None,
         }
     }

@@ -203,6 +203,22 @@ fn an_expiring_value_is_there_before_its_time_and_not_then() {
 }
 
 #[test]
+fn more_timers_than_the_queue_holds_fire_in_order_all_the_same() {
+    let mut harness = harness(DISK);
+    let at = |key: u64| i64::try_from(key % 7 + 1).expect("it is small");
+    harness.push((0..100).map(|key| (key, Order::Set(at(key)))));
+    harness.push([(93, Order::Cancel(3)), (200, Order::Set(3))]);
+    harness.watermark(EventTime(3));
+    let mut expected: Vec<_> = (0..100).filter(|it| *it != 93).map(|key| (at(key), key)).collect();
+    expected.push((3, 200));
+    expected.sort_unstable();
+    let rest = expected.split_off(expected.partition_point(|it| it.0 <= 3));
+    assert_eq!(harness.take(), fired(expected));
+    harness.end();
+    assert_eq!(harness.take(), fired(rest));
+}
+
+#[test]
 fn without_timers_there_is_nothing_to_fire() {
     let mut harness = Harness::<u64, Vec<u64>>::new(|numbers| numbers.map("same", |it| it));
     harness.push([1]);

@@ -16,11 +16,12 @@ use seawall_stream::chain::{Chain, Notice};
 use super::{Driver, DriverTimer, EMIT_RECORDS, Failure, Life};
 
 impl Driver {
-    /// Says how far event time was at the restored cut.
+    /// Says how far event time was at the restored cut. At the end of the input nothing waits for it any more.
     pub(super) async fn begin_event_time(&mut self) -> Result<(), Failure> {
-        if self.watermark.time > EventTime::MIN {
+        let time = self.watermark.time;
+        if time > EventTime::MIN && time < EventTime::MAX {
             sometimes!(RestoredTimeIsSaid);
-            self.raise(self.watermark.time).await?;
+            self.raise(time).await?;
             self.note_watermark().await;
         }
         Ok(())
