@@ -85,11 +85,7 @@ fn encode_element(element: &Element) -> Result<Vec<u8>, StreamError> {
         frame
     };
     Ok(match element {
-        Element::Batch(batch) => {
-            let mut frame = vec![BATCH];
-            frame.extend_from_slice(&batch.encode()?);
-            frame
-        }
+        Element::Batch(batch) => batch.encode_behind(vec![BATCH])?,
         Element::Barrier(barrier) => {
             let mut frame = vec![BARRIER];
             frame.extend_from_slice(&encode_message(barrier));
