@@ -111,8 +111,7 @@ impl FrameReceiver for Receiver {
                     Poll::Ready(Ok(item.frame))
                 }
                 Some(_) | None => {
-                    let item = pipe.queue.front().and_then(|item| item.arrives);
-                    let at = [item, pipe.receiver.breaks_at()].into_iter().flatten().min();
+                    let at = pipe.next_news();
                     pipe.receiver.wait(&wire.timeline, context, at);
                     Poll::Pending
                 }
