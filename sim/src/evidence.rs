@@ -35,6 +35,8 @@ use crate::world::{InspectableDisk, View};
 /// What was seen on the disk during a run.
 pub(crate) struct Evidence {
     subject: Arc<dyn Subject>,
+    /// What a whole checkpoint of its job consists of.
+    plan: Vec<SubtaskPlan>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
@@ -60,6 +62,7 @@ impl Evidence {
     pub(crate) fn new(subject: Arc<dyn Subject>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
+            plan: subtask_plans(subject.job()),
             subject,
             completed: None,
             checkpoints,
@@ -178,7 +181,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
+            let seen = read(disk, &directory, &self.plan);
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -195,7 +198,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, &subtask_plans(self.subject.job()));
+            let seen = read(disk, &directory, &self.plan);
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));
@@ -394,7 +397,7 @@ fn file<T: serde::de::DeserializeOwned>(
     let bytes = disk
         .read(View::Durable, path)
         .ok_or_else(|| format!("{} is not durable", path.display()))?;
-    if disk.read(View::Visible, path).is_none() {
+    if !disk.has_file(View::Visible, path) {
         return Err(format!("{} was deleted", path.display()));
     }
     let value = format::decode(kind, &bytes, path).map_err(|it| it.to_string())?;
@@ -465,7 +468,8 @@ pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
         let inner = path.strip_prefix(OUTPUT).expect("below the output directory");
         let directory = inner.parent().map_or(String::new(), |it| it.display().to_string());
         let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let lines = whole.split(|it| *it == b'\n').map(|it| tagged(&directory, it)).collect();
+        let lines =
+            whole.split(|it| *it == b'\n').map(|it| tagged(&directory, it.to_vec())).collect();
         let lines = if bytes.is_empty() { Vec::new() } else { lines };
         files.push(CommittedFile { name: path.display().to_string(), lines });
     }
@@ -516,7 +520,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
     let manifests = disk.paths(View::Visible).into_iter();
     let directories = manifests.filter_map(|it| it.parent().map(Path::to_path_buf));
     for directory in directories.filter(|it| layout::is_savepoint(it)).collect::<BTreeSet<_>>() {
-        if disk.read(View::Visible, &layout::manifest_in(&directory)).is_some() {
+        if disk.has_file(View::Visible, &layout::manifest_in(&directory)) {
             owned.extend(files_of(disk, &directory));
         }
     }
