@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use seawall_jobs::reference::State;
 use seawall_protocol::config::StateBackend;
+use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
 use seawall_protocol::message::CheckpointKind;
@@ -20,7 +21,7 @@ use seawall_protocol::record::StoreRecord;
 use seawall_protocol::shared_files::SharedFile;
 use seawall_protocol::{CheckpointId, SubtaskId};
 use seawall_runtime::connectors::file_sink::REWOUND_DIRECTORY;
-use seawall_runtime::coordinator::plans_then;
+use seawall_runtime::coordinator::{plans_then, subtask_plans};
 use seawall_runtime::storage::format::{self, Kind};
 use seawall_runtime::storage::history::History as Remembered;
 use seawall_runtime::storage::shared::Run;
@@ -39,6 +40,8 @@ use crate::world::{InspectableDisk, View};
 /// What was seen on the disk during a run.
 pub(crate) struct Evidence {
     subject: Arc<dyn Subject>,
+    /// What a whole checkpoint of its job consists of.
+    plan: Vec<SubtaskPlan>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
@@ -68,6 +71,7 @@ impl Evidence {
     pub(crate) fn new(subject: Arc<dyn Subject>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
+            plan: subtask_plans(subject.job()),
             subject,
             completed: None,
             checkpoints,
@@ -195,7 +199,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, self.subject.job());
+            let seen = read(disk, &directory, self.subject.job(), &self.plan);
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -212,7 +216,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, self.subject.job());
+            let seen = read(disk, &directory, self.subject.job(), &self.plan);
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));
@@ -396,7 +400,12 @@ struct Contents {
 
 /// Reads a whole checkpoint as a loss of all power would leave it; a node must see its files, too. What
 /// is in shared files is added to the keyed state of the snapshot that refers to them.
-fn read(disk: &InspectableDisk, directory: &Path, job: &Job) -> Result<Contents, String> {
+fn read(
+    disk: &InspectableDisk,
+    directory: &Path,
+    job: &Job,
+    plan: &[SubtaskPlan],
+) -> Result<Contents, String> {
     let manifest: Manifest = file(disk, Kind::Manifest, &layout::manifest_in(directory))?.0;
     let mut snapshots = Vec::new();
     for handle in &manifest.snapshots {
@@ -420,7 +429,9 @@ fn read(disk: &InspectableDisk, directory: &Path, job: &Job) -> Result<Contents,
     let held = snapshots.iter().map(|it| it.subtask).collect();
     let at_end = snapshots.iter().filter(|it| it.is_ended).map(|it| it.subtask).collect();
     let finished = manifest.finished.iter().copied().collect();
-    match find_gap(&plans_then(job, &manifest.operators), &held, &at_end, &finished) {
+    let is_as_planned = manifest.operators.iter().all(|it| it.parallelism == job.parallelism);
+    let rescaled = (!is_as_planned).then(|| plans_then(job, &manifest.operators));
+    match find_gap(rescaled.as_deref().unwrap_or(plan), &held, &at_end, &finished) {
         Some(gap) => Err(gap.to_string()),
         None => Ok(Contents { snapshots, finished: manifest.finished, kind: manifest.kind }),
     }
@@ -434,7 +445,7 @@ fn file<T: serde::de::DeserializeOwned>(
     let bytes = disk
         .read(View::Durable, path)
         .ok_or_else(|| format!("{} is not durable", path.display()))?;
-    if disk.read(View::Visible, path).is_none() {
+    if !disk.has_file(View::Visible, path) {
         return Err(format!("{} was deleted", path.display()));
     }
     let value = format::decode(kind, &bytes, path).map_err(|it| it.to_string())?;
@@ -505,7 +516,8 @@ pub(crate) fn committed_output(disk: &InspectableDisk) -> Vec<CommittedFile> {
         let inner = path.strip_prefix(OUTPUT).expect("below the output directory");
         let directory = inner.parent().map_or(String::new(), |it| it.display().to_string());
         let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let lines = whole.split(|it| *it == b'\n').map(|it| tagged(&directory, it)).collect();
+        let lines =
+            whole.split(|it| *it == b'\n').map(|it| tagged(&directory, it.to_vec())).collect();
         let lines = if bytes.is_empty() { Vec::new() } else { lines };
         files.push(CommittedFile { name: path.display().to_string(), lines });
     }
@@ -556,7 +568,7 @@ pub(crate) fn leftover_files(disk: &InspectableDisk, below: &[&str]) -> Vec<Stri
     let manifests = disk.paths(View::Visible).into_iter();
     let directories = manifests.filter_map(|it| it.parent().map(Path::to_path_buf));
     for directory in directories.filter(|it| layout::is_savepoint(it)).collect::<BTreeSet<_>>() {
-        if disk.read(View::Visible, &layout::manifest_in(&directory)).is_some() {
+        if disk.has_file(View::Visible, &layout::manifest_in(&directory)) {
             owned.extend(files_of(disk, &directory));
         }
     }

@@ -59,7 +59,10 @@ impl Input {
             }
         }
         let lines = reference::lines_before(&self.files, splits);
-        Some(Self { seed: self.seed, files: vec![file("before-the-cut", lines)] })
+        Some(Self {
+            seed: self.seed,
+            files: vec![file("before-the-cut", lines.iter().map(|it| &**it))],
+        })
     }
 
     fn split(&self, bytes: &[u8]) -> Option<FileSplit> {
@@ -70,8 +73,12 @@ impl Input {
 }
 
 /// A file of these lines in the input directory.
-pub(crate) fn file(name: &str, lines: impl IntoIterator<Item = String>) -> InputFile {
-    let text: String = lines.into_iter().map(|it| it + "\n").collect();
+pub(crate) fn file<T: AsRef<str>>(name: &str, lines: impl IntoIterator<Item = T>) -> InputFile {
+    let mut text = String::new();
+    for line in lines {
+        text += line.as_ref();
+        text.push('\n');
+    }
     InputFile { path: Path::new(INPUT).join(name), bytes: text.into_bytes() }
 }
 

@@ -325,19 +325,20 @@ pub(crate) struct NodeObserver {
     world: World,
     injector: Injector,
     node: Node,
+    name: String,
     incarnation: u32,
 }
 
 impl NodeObserver {
     /// For the current incarnation of `node`.
     pub(crate) fn new(world: &World, injector: &Injector, node: Node) -> Self {
-        let incarnation = world.incarnation(&node.to_string());
-        Self { world: world.clone(), injector: injector.clone(), node, incarnation }
+        let name = node.to_string();
+        let incarnation = world.incarnation(&name);
+        Self { world: world.clone(), injector: injector.clone(), node, name, incarnation }
     }
 
     fn is_over(&self) -> bool {
-        let name = self.node.to_string();
-        !self.world.is_up(&name) || self.world.incarnation(&name) != self.incarnation
+        !self.world.is_up(&self.name) || self.world.incarnation(&self.name) != self.incarnation
     }
 }
 

@@ -156,12 +156,12 @@ impl Subject for Prepared {
     }
 
     fn output(&self) -> Option<Vec<Vec<u8>>> {
-        Some(lines_of(&reference::output(self.spec.name, &self.options, &self.files)))
+        Some(lines_of(reference::output(self.spec.name, &self.options, &self.files)))
     }
 
     fn output_before(&self, splits: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
         let (job, options) = (self.spec.name, &self.options);
-        Some(lines_of(&reference::output_before(job, options, &self.files, splits)))
+        Some(lines_of(reference::output_before(job, options, &self.files, splits)))
     }
 
     fn state(&self, snapshots: &[Snapshot]) -> Result<Option<Compared>, String> {
@@ -198,16 +198,16 @@ pub fn place(files: &[InputFile], disk: &InspectableDisk) {
     }
 }
 
-fn lines_of(output: &reference::Output) -> Vec<Vec<u8>> {
-    let tag = |directory: &str, lines: &[String]| -> Vec<Vec<u8>> {
-        lines.iter().map(|it| tagged(directory, it.as_bytes())).collect()
+fn lines_of(output: reference::Output) -> Vec<Vec<u8>> {
+    let tag = |(directory, lines): (String, Vec<String>)| {
+        lines.into_iter().map(move |it| tagged(&directory, it.into_bytes()))
     };
-    output.iter().flat_map(|(directory, lines)| tag(directory, lines)).collect()
+    output.into_iter().flat_map(tag).collect()
 }
 
 /// A line of a file in `directory`, below the output directory.
-pub fn tagged(directory: &str, line: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { line.to_vec() } else { [directory.as_bytes(), b": ", line].concat() }
+pub fn tagged(directory: &str, line: Vec<u8>) -> Vec<u8> {
+    if directory.is_empty() { line } else { [directory.as_bytes(), b": ", &line].concat() }
 }
 
 fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
@@ -223,20 +223,23 @@ fn generate(workload: &Workload, stream: &mut Stream) -> Vec<InputFile> {
         let has_times = workload.job == "access-windows";
         let file = if has_times { record * count / workload.records } else { record % count };
         let file = usize::try_from(file).expect("fewer files than that");
-        let line = match workload.job.as_str() {
-            "access-log" => access_line(workload, "21/Nov/2026:12:00:00", stream),
+        let bytes = &mut files[file].bytes;
+        match workload.job.as_str() {
+            "access-log" => {
+                let line = access_line(workload, "21/Nov/2026:12:00:00", stream);
+                bytes.extend_from_slice(line.as_bytes());
+            }
             "access-windows" => {
                 // Within the disorder that the job expects.
                 let second = record * SECONDS_APART + stream.below(SECONDS_LATE);
                 let (day, hour, minute) =
                     (1 + second / 86_400, second / 3_600 % 24, second / 60 % 60);
                 let time = format!("{day:02}/Nov/2026:{hour:02}:{minute:02}:{:02}", second % 60);
-                access_line(workload, &time, stream)
+                bytes.extend_from_slice(access_line(workload, &time, stream).as_bytes());
             }
-            _ => word_line(workload, stream),
-        };
-        files[file].bytes.extend_from_slice(line.as_bytes());
-        files[file].bytes.push(b'\n');
+            _ => add_words(workload, stream, bytes),
+        }
+        bytes.push(b'\n');
     }
     files
 }
@@ -252,10 +255,11 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// One to five words.
-fn word_line(workload: &Workload, stream: &mut Stream) -> String {
-    let words = 1 + stream.below(5);
-    let words: Vec<String> = (0..words).map(|_| format!("word{}", key(workload, stream))).collect();
-    words.join(" ")
+fn add_words(workload: &Workload, stream: &mut Stream, line: &mut Vec<u8>) {
+    for word in 0..=stream.below(5) {
+        line.extend_from_slice(if word > 0 { b" word" } else { b"word" });
+        line.extend_from_slice(key(workload, stream).to_string().as_bytes());
+    }
 }
 
 /// One of the keys, and the first of them as often as the workload is skewed.

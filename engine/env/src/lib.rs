@@ -149,6 +149,13 @@ pub trait FrameSender: Send + Sync {
     /// # Errors
     /// `BrokenPipe` or `ConnectionReset` when the connection is known to be broken.
     async fn send(&mut self, frame: Vec<u8>) -> io::Result<()>;
+    /// Queues `frame` if that needs no waiting, and hands it back if it does, or may.
+    ///
+    /// # Errors
+    /// As [`FrameSender::send`].
+    fn try_send(&mut self, frame: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        Ok(Some(frame))
+    }
 }
 
 /// Receives frames. Cancel safe: dropping the future of `receive` loses no frame.

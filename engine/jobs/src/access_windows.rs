@@ -54,7 +54,7 @@ fn build(options: &Options, parallelism: u32) -> Job {
     let output = options.path("output");
     let in_order = WatermarkStrategy::bounded(Duration::from_secs(options.number("disorder")));
     let (requests, malformed) = builder
-        .source("lines", Rated::new(lines, options.optional_number("rate"), parallelism))
+        .source("lines", Rated::new(lines, options.optional_number("rate")))
         .split("parse", "malformed", |line: String| Request::parse(&line).ok_or(line));
     let (requests, of_clients) =
         requests.watermarks("clock", in_order, |it| it.at).fork("of clients");

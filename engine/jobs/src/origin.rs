@@ -102,7 +102,7 @@ fn generated(options: &Options, index: u64) -> Origin {
 fn of_lines(files: &[InputFile], is_origin: impl Fn(&str) -> bool) -> Vec<Origin> {
     let mut origins = Vec::new();
     for file in files {
-        for (index, (start, line)) in lines_of(&file.bytes).into_iter().enumerate() {
+        for (index, (start, line)) in lines_of(&file.bytes).enumerate() {
             if is_origin(&line) {
                 let (file, number) = (file.path.clone(), index + 1);
                 origins.push(Origin::Line { file, number, start: start as u64 });

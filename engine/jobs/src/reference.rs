@@ -3,8 +3,10 @@
 //!
 //! Everything is text, because a violation is read by people: a line of output, or a key and its state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::btree_map::Entry;
+use std::iter;
 use std::path::PathBuf;
 
 use seawall_runtime::connectors::file_source::FileSplit;
@@ -25,7 +27,7 @@ pub struct InputFile {
     pub bytes: Vec<u8>,
 }
 
-/// Lines of output by directory below the output directory ("" is the output directory itself), sorted.
+/// Lines of output, in no order, by directory below the output directory ("" is the output directory itself).
 pub type Output = BTreeMap<String, Vec<String>>;
 
 /// Keys and their state, as text.
@@ -36,7 +38,7 @@ pub type State = BTreeMap<String, String>;
 /// # Panics
 /// When there is no built-in job of this name.
 pub fn output(job: &str, options: &Options, files: &[InputFile]) -> Output {
-    let lines = files.iter().flat_map(|file| lines_of(&file.bytes)).map(|(_, line)| line).collect();
+    let lines = files.iter().flat_map(|file| lines_of(&file.bytes)).map(|(_, line)| line);
     let records =
         if files.is_empty() { (0..options.number("records")).collect() } else { Vec::new() };
     output_of(job, options, lines, &records)
@@ -53,7 +55,7 @@ pub fn output_before(
     splits: &[Vec<u8>],
 ) -> Output {
     if files.is_empty() {
-        output_of(job, options, Vec::new(), &records_before(splits))
+        output_of(job, options, iter::empty(), &records_before(splits))
     } else {
         output_of(job, options, lines_before(files, splits), &[])
     }
@@ -75,7 +77,7 @@ pub fn place_in_sequence(
     let number: u64 = number.parse().ok()?;
     match job {
         // One subtask numbers all records of a key.
-        "ledger" => Some((format!("key {key}"), number)),
+        "ledger" => Some((["key ", key].concat(), number)),
         // The number is the record's index, and each source subtask reads every `parallelism`-th.
         "buffered" => Some((format!("split {}", number % u64::from(parallelism)), number)),
         // Each subtask writes all it gets by time, but for what comes from a source that was silent.
@@ -89,21 +91,29 @@ pub fn place_in_sequence(
     }
 }
 
-fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) -> Output {
+fn output_of<'a>(
+    job: &str,
+    options: &Options,
+    lines: impl IntoIterator<Item = Cow<'a, str>>,
+    records: &[u64],
+) -> Output {
     let mut output = Output::new();
     match job {
         "word-count" => {
-            let counts = count_words(lines.into_iter());
+            let counts = count_words(lines);
             output.insert(String::new(), joined(counts));
         }
         "access-log" => {
-            let (totals, malformed) = sum_requests(lines.into_iter());
+            let (totals, malformed) = sum_requests(lines);
             output.insert(String::new(), joined(totals));
             if !malformed.is_empty() {
                 output.insert("malformed".to_owned(), malformed);
             }
         }
-        "access-windows" => output = crate::reference::windows::output(&lines),
+        "access-windows" => {
+            let lines: Vec<String> = lines.into_iter().map(Cow::into_owned).collect();
+            output = windows::output(&lines);
+        }
         "keyed-count" => {
             let counts = count_keys(options, records.iter().copied());
             let lines = counts.iter().map(|(key, count)| format!("{key},{count}"));
@@ -111,9 +121,10 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
         }
         "ledger" => {
             let counts = count_keys(options, records.iter().copied());
-            let numbered = counts
-                .iter()
-                .flat_map(|(key, count)| (1..=*count).map(move |n| format!("{key},{n}")));
+            let numbered = counts.into_iter().flat_map(|(key, count)| {
+                let key = key.to_string();
+                (1..=count).map(move |n| [key.as_str(), ",", &n.to_string()].concat())
+            });
             output.insert(String::new(), numbered.collect());
         }
         "buffered" => {
@@ -128,9 +139,6 @@ fn output_of(job: &str, options: &Options, lines: Vec<String>, records: &[u64]) 
             output.insert(String::new(), lines.collect());
         }
         other => panic!("no reference for job {other}"),
-    }
-    for lines in output.values_mut() {
-        lines.sort_unstable();
     }
     output
 }
@@ -154,8 +162,8 @@ fn records_before(splits: &[Vec<u8>]) -> Vec<u64> {
 /// When there is no built-in job of this name, or a split is not one of its splits.
 pub fn state(job: &str, options: &Options, files: &[InputFile], splits: &[Vec<u8>]) -> State {
     match job {
-        "word-count" => count_words(lines_before(files, splits).into_iter()),
-        "access-log" => sum_requests(lines_before(files, splits).into_iter()).0,
+        "word-count" => count_words(lines_before(files, splits)),
+        "access-log" => sum_requests(lines_before(files, splits)).0,
         "keyed-count" | "ledger" => count_keys(options, records_before(splits).into_iter())
             .into_iter()
             .map(|(key, count)| (key.to_string(), count.to_string()))
@@ -208,7 +216,7 @@ impl Fold {
                 let step = usize::try_from(step).expect("a step fits into memory");
                 let records = (from.unwrap_or(start)..limit).step_by(step);
                 for (key, count) in count_keys(options, records) {
-                    self.add(key.to_string(), &[count]);
+                    self.add(&key.to_string(), &[count]);
                 }
                 continue;
             }
@@ -233,7 +241,7 @@ impl Fold {
                     .position(|it| *it == b'\n')
                     .map_or(bytes.len(), |it| at + it);
                 let line = bytes[at..end].strip_suffix(b"\r").unwrap_or(&bytes[at..end]);
-                self.add_line(job, &String::from_utf8_lossy(line));
+                self.add_line(job, &text(line));
                 at = end + 1;
             }
         }
@@ -243,15 +251,18 @@ impl Fold {
     fn add_line(&mut self, job: &str, line: &str) {
         if job == "word-count" {
             for word in words_of(line) {
-                self.add(word, &[1]);
+                self.add(&word, &[1]);
             }
         } else if let Some((client, status, bytes)) = fields(line) {
             self.add(client, &[1, bytes, u64::from(status >= 400)]);
         }
     }
 
-    fn add(&mut self, key: String, numbers: &[u64]) {
-        let sums = self.sums.entry(key).or_insert_with(|| vec![0; numbers.len()]);
+    fn add(&mut self, key: &str, numbers: &[u64]) {
+        let Some(sums) = self.sums.get_mut(key) else {
+            self.sums.insert(key.to_owned(), numbers.to_vec());
+            return;
+        };
         for (sum, number) in sums.iter_mut().zip(numbers) {
             *sum = sum.saturating_add(*number);
         }
@@ -288,9 +299,12 @@ pub fn decode_state(job: &str, groups: &[EncodedGroup]) -> Result<State, String>
                 "keyed-count" | "ledger" => take::<u64, u64>(bytes, u64::to_string)?,
                 other => return Err(format!("no reference for job {other}")),
             };
-            if state.insert(key.clone(), value).is_some() {
-                return Err(format!("key {key} is twice in one snapshot"));
-            }
+            match state.entry(key) {
+                Entry::Vacant(free) => free.insert(value),
+                Entry::Occupied(taken) => {
+                    return Err(format!("key {} is twice in one snapshot", taken.key()));
+                }
+            };
             bytes = rest;
         }
     }
@@ -354,8 +368,8 @@ fn add(state: &mut State, key: String, numbers: &[u64]) -> Result<(), String> {
 fn sums_text(sums: &[u64]) -> String {
     let mut text = String::new();
     for (index, sum) in sums.iter().enumerate() {
-        let separator = if index > 0 { "," } else { "" };
-        write!(text, "{separator}{sum}").expect("a string takes all");
+        text += if index > 0 { "," } else { "" };
+        text += &sum.to_string();
     }
     text
 }
@@ -375,24 +389,27 @@ fn joined(state: State) -> Vec<String> {
 }
 
 /// Lines with the position at which each starts.
-pub(crate) fn lines_of(bytes: &[u8]) -> Vec<(usize, String)> {
-    let mut lines = Vec::new();
+pub(crate) fn lines_of(bytes: &[u8]) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
     let mut start = 0;
-    while start < bytes.len() {
-        let length = bytes[start..].iter().position(|it| *it == b'\n');
-        let end = length.map_or(bytes.len(), |it| start + it);
-        let line = bytes[start..end].strip_suffix(b"\r").unwrap_or(&bytes[start..end]);
-        lines.push((start, String::from_utf8_lossy(line).into_owned()));
-        start = end + 1;
-    }
-    lines
+    iter::from_fn(move || {
+        let rest = bytes.get(start..).filter(|it| !it.is_empty())?;
+        let line = rest.split(|it| *it == b'\n').next()?;
+        let at = start;
+        start += line.len() + 1;
+        Some((at, text(line.strip_suffix(b"\r").unwrap_or(line))))
+    })
+}
+
+/// A line as text. Most are, which this sees faster than [`String::from_utf8_lossy`].
+fn text(line: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
 }
 
 /// The lines before the positions of these splits, in the order of the splits.
 ///
 /// # Panics
 /// When a split is not one of a file source over these files.
-pub fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
+pub fn lines_before<'a>(files: &'a [InputFile], splits: &[Vec<u8>]) -> Vec<Cow<'a, str>> {
     let mut before = Vec::new();
     for bytes in splits {
         let split: FileSplit = postcard::from_bytes(bytes).expect("a split of a file");
@@ -403,36 +420,45 @@ pub fn lines_before(files: &[InputFile], splits: &[Vec<u8>]) -> Vec<String> {
             let owned = split.is_gzip || (split.start..split.end).contains(&start);
             owned && (start < split.position || split.is_ended)
         };
-        let lines = lines_of(&file.bytes).into_iter();
+        let lines = lines_of(&file.bytes);
         before.extend(lines.filter(|(start, _)| is_before(*start)).map(|(_, line)| line));
     }
     before
 }
 
-fn count_words(lines: impl Iterator<Item = String>) -> State {
+fn count_words<'a>(lines: impl IntoIterator<Item = Cow<'a, str>>) -> State {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for word in lines.flat_map(|line| words_of(&line)) {
-        *counts.entry(word).or_default() += 1;
+    for line in lines {
+        for word in words_of(&line) {
+            match counts.get_mut(&*word) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(word.into_owned(), 1)),
+            }
+        }
     }
     counts.into_iter().map(|(word, count)| (word, count.to_string())).collect()
 }
 
-/// The words of a line, in lower case.
-pub(crate) fn words_of(line: &str) -> Vec<String> {
-    let (mut words, mut word) = (Vec::new(), String::new());
-    for character in line.chars().chain([' ']) {
+/// The words of a line, in lower case, read character by character.
+pub(crate) fn words_of(line: &str) -> Vec<Cow<'_, str>> {
+    let (mut words, mut start) = (Vec::new(), None);
+    for (at, character) in line.char_indices().chain([(line.len(), ' ')]) {
         if character.is_alphanumeric() {
-            word.push(character);
-        } else if !word.is_empty() {
-            words.push(word.to_lowercase());
-            word.clear();
+            start.get_or_insert(at);
+        } else if let Some(start) = start.take() {
+            words.push(lower_case(&line[start..at]));
         }
     }
     words
 }
 
+fn lower_case(word: &str) -> Cow<'_, str> {
+    let is_plain = word.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit());
+    if is_plain { Cow::Borrowed(word) } else { Cow::Owned(word.to_lowercase()) }
+}
+
 /// The client of a line in combined format.
-pub(crate) fn client_of(line: &str) -> Option<String> {
+pub(crate) fn client_of(line: &str) -> Option<&str> {
     fields(line).map(|(client, _, _)| client)
 }
 
@@ -467,30 +493,29 @@ pub(crate) fn keys(options: &Options) -> impl Fn(u64) -> u64 {
 
 fn totals_text(totals: &Totals) -> String {
     let Totals { requests, bytes, errors } = totals;
-    format!("{requests},{bytes},{errors}")
+    sums_text(&[*requests, *bytes, *errors])
 }
 
 /// Clients with their totals, and the lines that are not in combined format.
-fn sum_requests(lines: impl Iterator<Item = String>) -> (State, Vec<String>) {
+fn sum_requests<'a>(lines: impl IntoIterator<Item = Cow<'a, str>>) -> (State, Vec<String>) {
     let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
     let mut malformed = Vec::new();
     for line in lines {
-        match fields(&line) {
-            Some((client, status, bytes)) => {
-                let total = totals.entry(client).or_default();
-                total.requests += 1;
-                total.bytes = total.bytes.saturating_add(bytes);
-                total.errors += u64::from(status >= 400);
-            }
-            None => malformed.push(line),
-        }
+        let Some((client, status, bytes)) = fields(&line) else {
+            malformed.push(line.into_owned());
+            continue;
+        };
+        let total = totals.entry(client.to_owned()).or_default();
+        total.requests += 1;
+        total.bytes = total.bytes.saturating_add(bytes);
+        total.errors += u64::from(status >= 400);
     }
     let totals = totals.iter().map(|(client, it)| (client.clone(), totals_text(it))).collect();
     (totals, malformed)
 }
 
 /// Client, status and bytes of a line in combined format, read character by character.
-fn fields(line: &str) -> Option<(String, u32, u64)> {
+fn fields(line: &str) -> Option<(&str, u32, u64)> {
     let mut rest = line;
     let client = until(&mut rest, " ")?;
     until(&mut rest, " ")?;
@@ -512,11 +537,13 @@ fn fields(line: &str) -> Option<(String, u32, u64)> {
         return None;
     }
     let bytes = if bytes == "-" { 0 } else { bytes.parse().ok()? };
-    Some((client.to_owned(), status.parse().ok()?, bytes))
+    Some((client, status.parse().ok()?, bytes))
 }
 
 fn until<'a>(rest: &mut &'a str, end: &str) -> Option<&'a str> {
-    let at = rest.find(end)?;
+    let first = end.chars().next()?;
+    let mut places = rest.match_indices(first).map(|(at, _)| at);
+    let at = places.find(|at| rest[*at..].starts_with(end))?;
     let text = &rest[..at];
     *rest = &rest[at + end.len()..];
     Some(text)

@@ -49,13 +49,13 @@ fn build(options: &Options, parallelism: u32) -> Job {
         strategy = strategy.idle_after(Duration::from_millis(silence));
     }
     builder
-        .source("generate", generator(options, parallelism))
+        .source("generate", generator(options))
         .process("stamp", Stamp::default())
         .watermarks("clock", strategy, |(_, time)| at(*time))
         .rebalance("relay")
         .rebalance("sort")
         .process("hold", Sort::default())
-        .sink("lines", Slow::new(lines, options.optional_number("sink-rate"), parallelism));
+        .sink("lines", Slow::new(lines, options.optional_number("sink-rate")));
     builder.build()
 }
 

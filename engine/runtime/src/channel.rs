@@ -258,7 +258,7 @@ impl Inbox {
             if state.is_stopped {
                 return Poll::Ready(());
             }
-            state.stop_waker = Some(context.waker().clone());
+            remember(&mut state.stop_waker, context);
             Poll::Pending
         })
         .await;
@@ -289,6 +289,14 @@ impl Inbox {
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+/// Remembers whom to wake; who is remembered already need not be cloned.
+fn remember(who: &mut Option<Waker>, context: &Context<'_>) {
+    match who {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => *who = Some(context.waker().clone()),
     }
 }
 
@@ -378,7 +386,7 @@ impl ChannelSender {
         if is_closed || channel.queue.len() < channel.capacity {
             return Poll::Ready(());
         }
-        channel.sender = Some(context.waker().clone());
+        remember(&mut channel.sender, context);
         Poll::Pending
     }
 
@@ -398,7 +406,7 @@ impl ChannelSender {
         if channel.freed >= CREDITS_TOLD {
             return Poll::Ready(Some(std::mem::take(&mut channel.freed)));
         }
-        channel.sender = Some(context.waker().clone());
+        remember(&mut channel.sender, context);
         Poll::Pending
     }
 }
@@ -423,26 +431,22 @@ impl Drop for ChannelSender {
 impl Gate {
     /// The next order, or the head of the next channel in turn that is not blocked. Cancel safe.
     pub async fn next(&mut self) -> Incoming {
-        poll_fn(|context| {
-            if let Some(incoming) = self.try_next() {
-                return Poll::Ready(incoming);
-            }
-            self.inbox.lock().receiver = Some(context.waker().clone());
-            // Something may have arrived between the two locks.
-            self.try_next().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        poll_fn(|context| self.take(Some(context)).map_or(Poll::Pending, Poll::Ready)).await
     }
 
     /// What [`Gate::next`] would return at once.
     pub fn try_next(&mut self) -> Option<Incoming> {
+        self.take(None)
+    }
+
+    /// What comes next; if there is nothing, whoever waits is woken once there may be.
+    fn take(&mut self, waiting: Option<&Context<'_>>) -> Option<Incoming> {
         let mut state = self.inbox.lock();
         if let Some(urgent) = state.urgent() {
             return Some(urgent);
         }
         let count = self.blocked.len();
-        for step in 0..count {
-            let index = (self.next_channel + step) % count;
+        for index in (self.next_channel..count).chain(0..self.next_channel) {
             if self.blocked[index] {
                 continue;
             }
@@ -471,6 +475,9 @@ impl Gate {
                 return Some(Incoming::Broken(id(index)));
             }
         }
+        if let Some(context) = waiting {
+            remember(&mut state.receiver, context);
+        }
         None
     }
 
@@ -484,7 +491,7 @@ impl Gate {
         poll_fn(|context| {
             let mut state = self.inbox.lock();
             if state.orders.is_empty() {
-                state.receiver = Some(context.waker().clone());
+                remember(&mut state.receiver, context);
                 return Poll::Pending;
             }
             Poll::Ready(())
@@ -498,7 +505,7 @@ impl Gate {
         if let Some(urgent) = state.urgent() {
             return Poll::Ready(urgent);
         }
-        state.receiver = Some(context.waker().clone());
+        remember(&mut state.receiver, context);
         Poll::Pending
     }
 

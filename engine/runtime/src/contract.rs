@@ -240,13 +240,14 @@ pub async fn network(env: &Env, address: &str) {
     let taken = env.network.listen(address).await.map(drop).expect_err("the name is taken");
     assert_eq!(taken.kind(), ErrorKind::AddrInUse, "listen twice");
 
-    for check in 0..4 {
+    for check in 0..5 {
         let (near, far) = join(env.network.connect(address), listener.accept()).await;
         let (near, far) = (near.expect("connect"), far.expect("accept"));
         match check {
             0 => frames_arrive_in_order_both_ways(near, far).await,
             1 => a_sender_waits_for_a_receiver_that_does_not_receive(env, near, far).await,
-            2 => a_closed_half_ends_in_order(near, far).await,
+            2 => what_finds_no_room_comes_back(near, far).await,
+            3 => a_closed_half_ends_in_order(near, far).await,
             _ => a_sender_is_told_that_nobody_receives(env, near, far).await,
         }
     }
@@ -309,6 +310,25 @@ async fn a_sender_waits_for_a_receiver_that_does_not_receive(
         assert_eq!(frame.expect("receive"), Some(expected), "frame {number}");
     }
     sender.abort();
+}
+
+async fn what_finds_no_room_comes_back(mut near: Connection, mut far: Connection) {
+    let mut sent: u32 = 0;
+    let back = loop {
+        let frame = sent.to_le_bytes().to_vec();
+        match near.sender.try_send(frame).expect("try to send") {
+            None => sent += 1,
+            Some(back) => break back,
+        }
+        assert!(sent < 100_000, "{sent} frames were buffered: nothing bounds the buffer");
+    };
+    let (waited, first) = join(near.sender.send(back), next(&mut far.receiver)).await;
+    waited.expect("send what came back");
+    assert_eq!(first, Some(0_u32.to_le_bytes().to_vec()), "the first frame");
+    for number in 1..=sent {
+        let frame = next(&mut far.receiver).await;
+        assert_eq!(frame, Some(number.to_le_bytes().to_vec()), "frame {number}");
+    }
 }
 
 async fn a_closed_half_ends_in_order(near: Connection, mut far: Connection) {

@@ -73,6 +73,11 @@ impl<T> MailboxSender<T> {
 }
 
 impl<T> Mailbox<T> {
+    /// Whether nothing waits to be received.
+    pub fn is_empty(&self) -> bool {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).queue.is_empty()
+    }
+
     /// The next value, or `None` once all is received and no sender is left. Cancel safe.
     pub async fn receive(&mut self) -> Option<T> {
         poll_fn(|context| {

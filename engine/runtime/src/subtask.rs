@@ -476,10 +476,7 @@ impl Driver {
         if std::mem::replace(&mut self.is_behind, is_behind) != is_behind {
             self.report(self.launch.progress.set_behind(is_behind));
         }
-        if progress != Progress::Ready {
-            self.flush_edges();
-        }
-        self.offer_ready()?;
+        self.offer(progress != Progress::Ready)?;
         self.flush_sink().await?;
         if progress == Progress::Ready {
             yield_now().await;
@@ -520,8 +517,7 @@ impl Driver {
             return Ok(Some(incoming));
         }
         // Nothing to do: what is half full would otherwise wait.
-        self.flush_edges();
-        self.offer_ready()?;
+        self.offer_all()?;
         Ok(if self.flow().await? { Some(self.gate.next().await) } else { None })
     }
 
@@ -622,8 +618,7 @@ impl Driver {
             }
             self.flush_sink().await?;
         }
-        self.flush_edges();
-        self.offer_ready()?;
+        self.offer_all()?;
         self.tell_end().await
     }
 
@@ -737,8 +732,7 @@ impl Driver {
             }
             Effect::Disarm(timer) => self.timers().disarm(DriverTimer::Core(timer)),
             Effect::ForwardCancelMarker(checkpoint) => {
-                self.flush_edges();
-                self.offer_ready()?;
+                self.offer_all()?;
                 self.send_all(|| Element::CancelMarker(checkpoint))?;
             }
             Effect::PreCommit(checkpoint) => {
@@ -799,8 +793,7 @@ impl Driver {
             Effect::EndInput => {
                 self.end_source().await?;
                 self.has_told_end = true;
-                self.flush_edges();
-                self.offer_ready()?;
+                self.offer_all()?;
                 self.send_all(|| Element::End)?;
             }
             Effect::Pause => self.is_paused = true,
@@ -835,8 +828,7 @@ impl Driver {
     /// Tells the operators, and moves on what they emit.
     async fn tell(&mut self, notice: Notice) -> Result<(), Failure> {
         self.chain.outputs().tell(notice);
-        self.flush_edges();
-        self.offer_ready()?;
+        self.offer_all()?;
         self.flush_sink().await
     }
 
@@ -977,25 +969,27 @@ impl Driver {
         Ok(())
     }
 
-    fn flush_edges(&mut self) {
-        let mut ports = Vec::new();
-        self.chain.outputs().edges(&mut ports);
-        for port in ports {
-            port.flush();
-        }
-    }
-
     /// Sends every full batch, or lets it wait for room.
     fn offer_ready(&mut self) -> Result<(), Failure> {
+        self.offer(false)
+    }
+
+    /// Sends what was emitted, or lets it wait for room.
+    fn offer_all(&mut self) -> Result<(), Failure> {
+        self.offer(true)
+    }
+
+    fn offer(&mut self, even_short: bool) -> Result<(), Failure> {
         if self.launch.is_stopping {
             return Ok(()); // What a restored operator may emit belongs to no checkpoint.
         }
-        if buggify!(ShortBatch) {
-            self.flush_edges();
-        }
+        let even_short = even_short || buggify!(ShortBatch);
         let mut ports = Vec::new();
         self.chain.outputs().edges(&mut ports);
         for port in ports {
+            if even_short {
+                port.flush();
+            }
             let edge = port.edge();
             while let Some(ready) = port.take_ready() {
                 self.outlets.offer(edge, ready).map_err(Failure::retryable)?;

@@ -86,11 +86,7 @@ fn encode_element(element: &Element) -> Result<Vec<u8>, StreamError> {
         frame
     };
     Ok(match element {
-        Element::Batch(batch) => {
-            let mut frame = vec![BATCH];
-            frame.extend_from_slice(&batch.encode()?);
-            frame
-        }
+        Element::Batch(batch) => batch.encode_behind(vec![BATCH])?,
         Element::Barrier(barrier) => {
             let mut frame = vec![BARRIER];
             frame.extend_from_slice(&encode_message(barrier));
@@ -163,24 +159,23 @@ impl Outgoing {
         sender.send(encode_message(&hello)).await.map_err(reached)?;
         let clock = Arc::clone(&env.clock);
         hear(clock.as_ref(), silence, receiver.as_mut()).await.map_err(|it| cannot(&it.cause))?;
-        let (frames, queue) = mailbox();
+        let (late, queue) = mailbox();
         // Fewer would never come back.
         let left = if buggify!(FewCredits) { CREDITS_TOLD } else { CHANNEL_CAPACITY };
-        let credits = Credits { left, broken: None, waker: None };
-        let credits = Arc::new(Mutex::new(credits));
+        let line = Line { sender: Some(sender), left, broken: None, waker: None };
+        let line = Arc::new(Mutex::new(line));
+        let carried = Arc::clone(&line);
         // Goes on after the subtask is dropped, until what was queued is sent or the connection breaks.
-        let taking = take_credit(clock, silence, receiver, Arc::clone(&credits));
-        let broken = Arc::clone(&credits);
         env.spawn("carry a channel", async move {
-            let Some(Broken { cause, is_silent }) = carry(sender, queue, taking).await else {
-                return;
-            };
-            change(&broken, |it| it.broken = Some(cause.clone()));
+            let taking = take_credit(clock, silence, receiver, &carried);
+            let Some(broken) = carry(queue, &carried, taking).await else { return };
+            let (cause, is_silent) = (broken.cause.clone(), broken.is_silent);
+            give_up(&carried, broken);
             if is_silent {
                 on_silence(cause);
             }
         });
-        Ok(Self::Remote(RemoteSender { frames, credits }))
+        Ok(Self::Remote(RemoteSender { line, late }))
     }
 
     /// Sends `element`, or hands a batch back when the channel is full.
@@ -203,14 +198,19 @@ impl Outgoing {
     }
 }
 
-/// The sending side of a remote channel. Its frames are queued, as many as it has credit for, and carried
-/// by a task of their own.
+/// The sending side of a remote channel. A frame goes to the connection at once; those that find no room
+/// there are queued, as many as there is credit for, and carried by a task of their own.
 pub struct RemoteSender {
-    frames: MailboxSender<Vec<u8>>,
-    credits: Arc<Mutex<Credits>>,
+    line: Arc<Mutex<Line>>,
+    /// Frames in the order they are to be sent; with the first goes the connection, which comes back when
+    /// none is left.
+    late: MailboxSender<(Option<Box<dyn FrameSender>>, Vec<u8>)>,
 }
 
-struct Credits {
+/// What the two sides of a remote channel's sending end share.
+struct Line {
+    /// There while nothing is queued and the connection holds.
+    sender: Option<Box<dyn FrameSender>>,
     /// Batches that the receiver has room for.
     left: usize,
     /// Why the connection carries nothing more.
@@ -218,16 +218,18 @@ struct Credits {
     waker: Option<Waker>,
 }
 
-fn lock(credits: &Mutex<Credits>) -> MutexGuard<'_, Credits> {
-    credits.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
+    line.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Changes the credits, and wakes the sender if it waits for that.
-fn change(credits: &Mutex<Credits>, by: impl FnOnce(&mut Credits)) {
-    let mut credits = lock(credits);
-    by(&mut credits);
-    let waker = credits.waker.take();
-    drop(credits);
+/// The connection carries nothing more: closes it, and wakes the subtask if it waits for room.
+fn give_up(line: &Mutex<Line>, broken: Broken) {
+    let (sender, waker) = {
+        let mut line = lock(line);
+        line.broken.get_or_insert(broken.cause);
+        (line.sender.take(), line.waker.take())
+    };
+    drop(sender);
     if let Some(waker) = waker {
         waker.wake();
     }
@@ -235,27 +237,41 @@ fn change(credits: &Mutex<Credits>, by: impl FnOnce(&mut Credits)) {
 
 impl RemoteSender {
     fn try_send(&mut self, element: Element) -> Result<Option<Element>, String> {
-        {
-            let mut credits = lock(&self.credits);
-            if let Some(cause) = &credits.broken {
-                sometimes!(SendOnABrokenChannel);
-                return Err(format!("a channel broke: {cause}"));
+        let mut line = lock(&self.line);
+        if let Some(cause) = &line.broken {
+            sometimes!(SendOnABrokenChannel);
+            return Err(format!("a channel broke: {cause}"));
+        }
+        if let Element::Batch(_) = element {
+            let Some(left) = line.left.checked_sub(1) else { return Ok(Some(element)) };
+            line.left = left;
+        }
+        let frame = encode_element(&element).map_err(|error| error.to_string())?;
+        let sent = match &mut line.sender {
+            Some(sender) => sender.try_send(frame),
+            None => Ok(Some(frame)),
+        };
+        match sent {
+            Ok(None) => Ok(None),
+            Ok(Some(frame)) => {
+                self.late.push((line.sender.take(), frame));
+                Ok(None)
             }
-            if let Element::Batch(_) = element {
-                let Some(left) = credits.left.checked_sub(1) else { return Ok(Some(element)) };
-                credits.left = left;
+            Err(error) => {
+                sometimes!(ChannelBreaksWhileSending);
+                drop(line);
+                give_up(&self.line, Broken::told(error.to_string()));
+                Err(format!("a channel broke: {error}"))
             }
         }
-        self.frames.push(encode_element(&element).map_err(|error| error.to_string())?);
-        Ok(None)
     }
 
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut credits = lock(&self.credits);
-        if credits.left > 0 || credits.broken.is_some() {
+        let mut line = lock(&self.line);
+        if line.left > 0 || line.broken.is_some() {
             return Poll::Ready(());
         }
-        credits.waker = Some(context.waker().clone());
+        line.waker = Some(context.waker().clone());
         Poll::Pending
     }
 }
@@ -273,17 +289,25 @@ impl Broken {
     }
 }
 
-/// Carries frames one way while `taking` goes on the other, until all are sent or the connection breaks.
+/// Carries late frames one way while `taking` goes on the other, until the subtask is gone and all are sent, or
+/// the connection breaks.
 async fn carry(
-    mut sender: Box<dyn FrameSender>,
-    mut frames: Mailbox<Vec<u8>>,
+    mut late: Mailbox<(Option<Box<dyn FrameSender>>, Vec<u8>)>,
+    line: &Mutex<Line>,
     taking: impl Future<Output = Broken>,
 ) -> Option<Broken> {
     let sending = pin!(async {
-        while let Some(frame) = frames.receive().await {
+        let mut held = None;
+        while let Some((sender, frame)) = late.receive().await {
+            held = sender.or(held);
+            let sender = held.as_mut().expect("it comes with the first frame");
             if let Err(error) = sender.send(frame).await {
                 sometimes!(ChannelBreaksWhileSending);
                 return Some(Broken::told(error.to_string()));
+            }
+            let mut line = lock(line);
+            if late.is_empty() {
+                line.sender = held.take();
             }
         }
         None
@@ -299,12 +323,21 @@ async fn take_credit(
     clock: Arc<dyn Clock>,
     silence: Duration,
     mut receiver: Box<dyn FrameReceiver>,
-    credits: Arc<Mutex<Credits>>,
+    line: &Mutex<Line>,
 ) -> Broken {
     loop {
         match hear(clock.as_ref(), silence, receiver.as_mut()).await {
             Ok(0) => {}
-            Ok(freed) => change(&credits, |it| it.left += freed as usize),
+            Ok(freed) => {
+                let waker = {
+                    let mut line = lock(line);
+                    line.left += freed as usize;
+                    line.waker.take()
+                };
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
             Err(broken) => return broken,
         }
     }

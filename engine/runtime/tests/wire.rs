@@ -101,6 +101,26 @@ async fn a_sender_whose_frames_find_no_room_learns_it_too() {
     assert_eq!(error, "a channel broke: its receiver gave no sign of life");
 }
 
+#[tokio::test]
+async fn frames_that_find_no_room_and_those_behind_them_arrive_in_order() {
+    const FRAMES: u64 = 40;
+    let marker = |number| Element::CancelMarker(CheckpointId(number));
+    let (env, mut sender, connection, _) = connected().await;
+    for number in 0..FRAMES {
+        assert!(sender.try_send(marker(number)).unwrap().is_none());
+    }
+    let (_inbox, mut gate) = fed(&env, connection);
+    for number in 0..2 * FRAMES {
+        if number < FRAMES {
+            assert!(sender.try_send(marker(FRAMES + number)).unwrap().is_none());
+        }
+        let Incoming::Element(CHANNEL, Element::CancelMarker(arrived)) = gate.next().await else {
+            panic!("something else than frame {number} arrived");
+        };
+        assert_eq!(arrived, CheckpointId(number));
+    }
+}
+
 // Rules: O1
 #[tokio::test]
 async fn a_receiver_that_takes_nothing_shows_signs_of_life_and_its_channel_holds() {

@@ -10,7 +10,7 @@ use crate::record::Record;
 pub struct Batch {
     records: Box<dyn Any + Send>,
     length: usize,
-    encode: fn(&(dyn Any + Send)) -> Result<Vec<u8>, StreamError>,
+    encode: fn(&(dyn Any + Send), Vec<u8>) -> Result<Vec<u8>, StreamError>,
 }
 
 impl Batch {
@@ -37,7 +37,15 @@ impl Batch {
     /// # Errors
     /// When a record has no encoding.
     pub fn encode(&self) -> Result<Vec<u8>, StreamError> {
-        (self.encode)(self.records.as_ref())
+        self.encode_behind(Vec::new())
+    }
+
+    /// The same, behind what `frame` holds.
+    ///
+    /// # Errors
+    /// When a record has no encoding.
+    pub fn encode_behind(&self, frame: Vec<u8>) -> Result<Vec<u8>, StreamError> {
+        (self.encode)(self.records.as_ref(), frame)
     }
 
     /// A batch of `T` from the bytes of [`Batch::encode`].
@@ -57,8 +65,8 @@ impl fmt::Debug for Batch {
     }
 }
 
-fn encode<T: Record>(records: &(dyn Any + Send)) -> Result<Vec<u8>, StreamError> {
+fn encode<T: Record>(records: &(dyn Any + Send), frame: Vec<u8>) -> Result<Vec<u8>, StreamError> {
     let records: &Vec<T> = records.downcast_ref().expect("built together with its encoder");
-    postcard::to_allocvec(records)
+    postcard::to_extend(records, frame)
         .map_err(|source| StreamError::Encode { what: "a batch of records", source })
 }

@@ -332,7 +332,9 @@ impl<T: Record, P: Partitioner<T>> EdgePort for Router<T, P> {
     fn flush(&mut self) {
         for (channel, batch) in self.open.iter_mut().enumerate() {
             if !batch.is_empty() {
-                let partial = std::mem::replace(batch, Vec::with_capacity(BATCH_RECORDS));
+                // The next one is likely to be as short, and grows if it is not.
+                let next = Vec::with_capacity(batch.len());
+                let partial = std::mem::replace(batch, next);
                 self.ready.push_back(Ready::Batch(channel, Batch::new(partial)));
             }
         }

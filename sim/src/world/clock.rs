@@ -6,6 +6,7 @@
 //! behind, so the queue holds one entry for each sleep that is being awaited.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,9 +72,7 @@ impl Timeline {
     }
 
     fn replace_waker(&self, key: TimerKey, waker: &Waker) {
-        if let Some(current) = lock(&self.timers).queue.get_mut(&key)
-            && !current.will_wake(waker)
-        {
+        if let Some(current) = lock(&self.timers).queue.get_mut(&key) {
             current.clone_from(waker);
         }
     }
@@ -87,37 +86,43 @@ impl Timeline {
         }
     }
 
-    /// Moves to the next deadline; `false` when nothing waits.
-    pub(crate) fn jump(&self) -> bool {
-        let Some(at) = lock(&self.timers).queue.first_key_value().map(|(key, _)| key.at) else {
-            return false;
+    /// Moves to the next deadline and fires what is due; when the deadline is after `end`, or there is none,
+    /// says so and does nothing.
+    pub(crate) fn jump(&self, end: Moment) -> Result<(), Option<Moment>> {
+        let waker = {
+            let queue = &mut lock(&self.timers).queue;
+            let first = queue.first_entry().ok_or(None)?;
+            let at = first.key().at;
+            if at > end {
+                return Err(Some(at));
+            }
+            self.now.fetch_max(at, Ordering::Relaxed);
+            let waker = first.remove();
+            self.note_next(queue);
+            waker
         };
-        self.now.fetch_max(at, Ordering::Relaxed);
-        self.fire_due();
-        true
-    }
-
-    /// When the next timer is due.
-    pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        lock(&self.timers).queue.first_key_value().map(|(key, _)| key.at)
+        waker.wake();
+        self.advance(0);
+        Ok(())
     }
 
     fn fire_due(&self) {
-        let now = self.now();
-        let mut due = Vec::new();
-        {
-            let mut timers = lock(&self.timers);
-            while let Some(entry) = timers.queue.first_entry()
-                && entry.key().at <= now
-            {
-                due.push(entry.remove());
-            }
-            let next = timers.queue.first_key_value().map_or(Moment::MAX, |(key, _)| key.at);
-            self.next.store(next, Ordering::Relaxed);
-        }
-        for waker in due {
+        while let Some(waker) = self.take_due() {
             waker.wake();
         }
+    }
+
+    fn take_due(&self) -> Option<Waker> {
+        let queue = &mut lock(&self.timers).queue;
+        let first = queue.first_entry().filter(|it| it.key().at <= self.now());
+        let waker = first.map(OccupiedEntry::remove);
+        self.note_next(queue);
+        waker
+    }
+
+    fn note_next(&self, queue: &BTreeMap<TimerKey, Waker>) {
+        let next = queue.first_key_value().map_or(Moment::MAX, |(key, _)| key.at);
+        self.next.store(next, Ordering::Relaxed);
     }
 
     /// How many timers wait, and the most that ever did.
@@ -134,7 +139,7 @@ impl Timeline {
 
     /// Completes at `at`, after at least one suspension.
     pub(crate) fn sleep_until(self: &Arc<Self>, at: Moment) -> Sleep {
-        Sleep { timeline: self.clone(), at, key: None }
+        Sleep { timeline: self.clone(), at, key: None, waker: 0 }
     }
 
     /// Completes `duration` from now, after at least one suspension.
@@ -148,27 +153,27 @@ pub(crate) struct Sleep {
     timeline: Arc<Timeline>,
     at: Moment,
     key: Option<TimerKey>,
+    /// Where the waker is that waits: a task that is polled for another reason need not replace it.
+    waker: usize,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let waker = context.waker().data().addr();
+        let was = std::mem::replace(&mut self.waker, waker);
         match self.key {
             Some(key) if self.timeline.now() >= self.at => {
                 self.timeline.cancel(key);
                 self.key = None;
-                Poll::Ready(())
+                return Poll::Ready(());
             }
-            Some(key) => {
-                self.timeline.replace_waker(key, context.waker());
-                Poll::Pending
-            }
-            None => {
-                self.key = Some(self.timeline.set(self.at, context.waker().clone()));
-                Poll::Pending
-            }
+            Some(key) if waker != was => self.timeline.replace_waker(key, context.waker()),
+            Some(_) => {}
+            None => self.key = Some(self.timeline.set(self.at, context.waker().clone())),
         }
+        Poll::Pending
     }
 }
 

@@ -18,6 +18,7 @@ mod entropy;
 mod executor;
 mod network;
 mod node;
+mod ready;
 mod service;
 mod strikes;
 mod task;
@@ -30,6 +31,7 @@ use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -177,8 +179,12 @@ impl World {
                 }
             });
             let task = inner.meter.enter("main".to_owned());
-            let mut main = pin!(main(world.clone()));
-            poll_fn(|context| inner.meter.poll_main(task, main.as_mut(), context)).await
+            let (mut main, counted) = (pin!(main(world.clone())), inner.meter.counted());
+            poll_fn(|context| {
+                let context = &mut Context::from_waker(counted.on_poll(context));
+                inner.meter.poll_main(task, main.as_mut(), context)
+            })
+            .await
         });
         match ended {
             Ok(output) => Ok(output),

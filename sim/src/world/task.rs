@@ -22,6 +22,7 @@ use super::clock::Timeline;
 use super::cpu::Cpu;
 use super::executor::{Abort, Process};
 use super::node::Life;
+use super::ready::{Counted, Ready};
 use super::strikes::Strikes;
 use super::{lock, nanos};
 
@@ -131,6 +132,7 @@ impl Progress {
 /// Counts and charges polls, and decides that a world is stuck.
 pub(crate) struct Meter {
     pub(crate) timeline: Arc<Timeline>,
+    ready: Arc<Ready>,
     pub(crate) progress: Arc<Progress>,
     budget: Budget,
     poll_cost: u64,
@@ -166,6 +168,7 @@ impl Meter {
     ) -> Self {
         Self {
             timeline,
+            ready: Arc::default(),
             progress,
             budget,
             poll_cost: nanos(poll_cost),
@@ -216,19 +219,24 @@ impl Meter {
 
     /// Nothing can run: on to the next timer.
     pub(crate) fn on_idle(&self) {
+        if let Err(cause) = self.move_on() {
+            self.give_up(cause);
+        }
+    }
+
+    /// On to the next timer, if there is one in time.
+    fn move_on(&self) -> Result<(), StuckCause> {
+        self.timeline.jump(nanos(self.budget.time)).map_err(|next| match next {
+            Some(_) => StuckCause::TimeExceeded,
+            None => StuckCause::NothingToWaitFor,
+        })?;
         self.idles.fetch_add(1, Ordering::Relaxed);
         let polls = self.progress.polls();
         let was_busy = polls - self.idle_at_polls.swap(polls, Ordering::Relaxed);
         if was_busy > self.budget.polls_while_busy / 2 {
             lock(&self.verdict).polled.clear();
         }
-        match self.timeline.next_deadline() {
-            None => self.give_up(StuckCause::NothingToWaitFor),
-            Some(at) if at > nanos(self.budget.time) => self.give_up(StuckCause::TimeExceeded),
-            Some(_) => {
-                self.timeline.jump();
-            }
-        }
+        Ok(())
     }
 
     fn give_up(&self, cause: StuckCause) {
@@ -275,6 +283,11 @@ impl Meter {
         self.progress.running.store(task, Ordering::Relaxed);
         let polled = catch_unwind(AssertUnwindSafe(poll));
         self.after_poll(task);
+        // A task that is over is dropped first, which takes no time.
+        if matches!(polled, Ok(Poll::Pending)) && self.ready.is_nobody() {
+            // Where nothing is left to wait for, the executor says so when everything is dropped.
+            let _ = self.move_on();
+        }
         polled.map_err(|panic| self.cut(Cut::Panic(panic))).ok()
     }
 
@@ -288,6 +301,11 @@ impl Meter {
 
     pub(crate) fn tasks_spawned(&self) -> u64 {
         self.tasks.load(Ordering::Relaxed)
+    }
+
+    /// A task's part in the count of those that can run.
+    pub(crate) fn counted(&self) -> Counted {
+        Counted::new(&self.ready)
     }
 
     /// Polls `main`, which ends early when the world is cut short.
@@ -320,6 +338,7 @@ pub(crate) struct Metered {
     task: u64,
     /// Of the node it runs on; the world's own tasks have none.
     cpu: Option<Cpu>,
+    counted: Counted,
     future: BoxFuture<'static, ()>,
 }
 
@@ -330,8 +349,8 @@ impl Metered {
         name: String,
         future: BoxFuture<'static, ()>,
     ) -> Self {
-        let task = meter.enter(name);
-        Self { meter, task, cpu, future }
+        let (task, counted) = (meter.enter(name), meter.counted());
+        Self { meter, task, cpu, counted, future }
     }
 }
 
@@ -339,7 +358,8 @@ impl Future for Metered {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Self { meter, task, cpu, future } = &mut *self;
+        let Self { meter, task, cpu, counted, future } = &mut *self;
+        let context = &mut Context::from_waker(counted.on_poll(context));
         if let Some(cpu) = cpu {
             ready!(cpu.poll_turn(context));
         }

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use seawall_runtime::channel::yield_now;
 use seawall_sim::world::{
     Budget, Progress, Stats, Streams, StuckCause, Watchdog, World, WorldConfig,
 };
@@ -129,6 +130,34 @@ fn idle_time_is_skipped_and_a_sleep_ends_at_its_deadline() {
             let passed = world.now().checked_sub(before).unwrap();
             assert!(passed >= wanted && passed < wanted + MILLISECOND / 100, "{passed:?}");
         }
+    });
+}
+
+#[test]
+fn time_moves_on_when_nobody_can_run_and_not_before() {
+    run(1, |world| async move {
+        let busy = |name: &str| {
+            let this = world.clone();
+            world.spawn(name, async move {
+                let began = this.now();
+                for _ in 0..1_000 {
+                    yield_now().await;
+                }
+                let took = this.now().checked_sub(began).unwrap();
+                assert!(took < MILLISECOND, "others waited for a timer meanwhile: {took:?}");
+            })
+        };
+        for names in [["a", "b"], ["c", "d"]] {
+            let tasks = names.map(busy);
+            world.sleep(MILLISECOND).await;
+            // A task that is dropped while it waits, or while it can run, leaves the others as they are.
+            let asleep = world.clone();
+            world.spawn("asleep", async move { asleep.sleep(SECOND).await }).abort();
+            tasks[0].abort();
+            world.sleep(MILLISECOND).await;
+        }
+        let Stats { polls, idles, .. } = world.stats();
+        assert!(idles < 16, "{idles} idle moments in {polls} polls");
     });
 }
 

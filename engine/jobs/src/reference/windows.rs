@@ -26,6 +26,7 @@ pub(crate) fn request(line: &str) -> Option<Request> {
     let end = closing_quote(rest)?;
     let words: Vec<&str> = rest[..end].split(' ').collect();
     let path = if words.len() > 1 { words[1] } else { words[0] };
+    let client = client.to_owned();
     Some(Request { second, client, path: path.to_owned(), status, bytes })
 }
 

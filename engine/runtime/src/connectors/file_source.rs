@@ -382,7 +382,10 @@ impl SourceReader for FileReader {
                 Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
                 None => line,
             };
-            let line = String::from_utf8_lossy(line).into_owned();
+            let line = match str::from_utf8(line) {
+                Ok(line) => line.to_owned(),
+                Err(_) => String::from_utf8_lossy(line).into_owned(),
+            };
             self.consumed = line_end;
             self.searched = line_end;
             out.push(line);

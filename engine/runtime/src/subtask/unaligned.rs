@@ -117,8 +117,7 @@ impl Driver {
     /// Sends the barrier, ahead of what waits in the output or behind it, as it says.
     pub(super) fn forward(&mut self, barrier: Barrier) -> Result<(), Failure> {
         let checkpoint = barrier.checkpoint;
-        self.flush_edges();
-        self.offer_ready()?;
+        self.offer_all()?;
         self.offer_restored()?; // It was sent at the start, unless that step was skipped.
         if !self.is_open(barrier) {
             return self.send_all(|| Element::Barrier(barrier));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use seawall_env::{Connection, FrameReceiver, FrameSender, Listener, Network};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Frames in one direction that wait to be received; `send` waits beyond that.
 const FRAMES_MAX: usize = 16;
@@ -86,13 +86,22 @@ fn end(sender: mpsc::Sender<Vec<u8>>, receiver: mpsc::Receiver<Vec<u8>>) -> Conn
 
 struct InProcessSender(mpsc::Sender<Vec<u8>>);
 
+fn nobody_receives() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the peer no longer receives")
+}
+
 #[async_trait]
 impl FrameSender for InProcessSender {
     async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
-        self.0
-            .send(frame)
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the peer no longer receives"))
+        self.0.send(frame).await.map_err(|_| nobody_receives())
+    }
+
+    fn try_send(&mut self, frame: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        match self.0.try_send(frame) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(frame)) => Ok(Some(frame)),
+            Err(TrySendError::Closed(_)) => Err(nobody_receives()),
+        }
     }
 }
 

@@ -79,13 +79,22 @@ impl InspectableDisk {
 
     /// The content of one file.
     pub fn read(&self, view: View, path: &Path) -> Option<Vec<u8>> {
+        self.with_file(view, path, <[u8]>::to_vec)
+    }
+
+    /// Whether there is such a file.
+    pub fn has_file(&self, view: View, path: &Path) -> bool {
+        self.with_file(view, path, |_| ()).is_some()
+    }
+
+    fn with_file<T>(&self, view: View, path: &Path, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let state = lock(&self.volume.state);
         let names = match view {
             View::Durable => &state.durable,
             View::Visible => &state.names,
         };
         match names.get(&normal(path))? {
-            Name::File(id) => state.inodes.get(id).map(|inode| content(inode, view).to_vec()),
+            Name::File(id) => state.inodes.get(id).map(|inode| look(content(inode, view))),
             Name::Directory => None,
         }
     }

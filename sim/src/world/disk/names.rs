@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::ops::Bound;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) type InodeId = u64;
@@ -101,8 +102,8 @@ impl Change {
     }
 
     pub(super) fn is_in(&self, directory: &Path) -> bool {
-        let paths = [self.vacates.as_ref(), self.binds.as_ref().map(|(path, _)| path)];
-        paths.into_iter().flatten().any(|path| parent(path).as_os_str() == directory.as_os_str())
+        let vacates = self.vacates.as_ref().is_some_and(|path| is_child(path, directory));
+        vacates || self.binds.as_ref().is_some_and(|(path, _)| is_child(path, directory))
     }
 }
 
@@ -133,9 +134,16 @@ pub(super) fn children<'a>(
     names: &'a Names,
     directory: &'a Path,
 ) -> impl Iterator<Item = (&'a Path, &'a Name)> {
-    names
-        .below(directory)
-        .filter(move |(path, _)| parent(path).as_os_str() == directory.as_os_str())
+    names.below(directory).filter(move |(path, _)| is_child(path, directory))
+}
+
+/// Whether [`parent`] of `path` is `directory`, without looking for it.
+fn is_child(path: &Path, directory: &Path) -> bool {
+    if is_root(directory) {
+        return parent(path).as_os_str() == directory.as_os_str();
+    }
+    let inner = path.as_os_str().as_bytes().strip_prefix(directory.as_os_str().as_bytes());
+    inner.and_then(|it| it.strip_prefix(b"/")).is_some_and(|name| !name.contains(&b'/'))
 }
 
 pub(super) fn contains(path: &Path, part: &str) -> bool {
@@ -143,13 +151,14 @@ pub(super) fn contains(path: &Path, part: &str) -> bool {
 }
 
 pub(super) fn is_root(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path == Path::new("/")
+    matches!(path.as_os_str().as_bytes(), b"" | b"/")
 }
 
 /// The directory of a normal path.
 pub(super) fn parent(path: &Path) -> &Path {
-    match path.to_str().and_then(|it| it.rsplit_once('/')) {
-        Some((directory, _)) if !directory.is_empty() => Path::new(directory),
+    let bytes = path.as_os_str().as_bytes();
+    match bytes.iter().rposition(|it| *it == b'/') {
+        Some(end) if end > 0 => Path::new(OsStr::from_bytes(&bytes[..end])),
         _ => path.parent().unwrap_or(Path::new("")),
     }
 }

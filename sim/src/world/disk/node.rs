@@ -142,23 +142,21 @@ impl Disk for NodeDisk {
         let synced = self.perform(Operation::SyncDirectory, &path, 0, |state, failure| {
             failure?;
             state.check_directory(&path)?;
-            let durable = &mut state.durable;
-            let mut rest = Vec::new();
+            let State { durable, changes, .. } = state;
             let mut loses_directory = false;
-            for change in std::mem::take(&mut state.changes) {
-                if change.is_in(&path) && can_be_durable(durable, &change) {
-                    let vacated = change.vacates.as_ref().and_then(|it| durable.get(it));
-                    loses_directory |= vacated == Some(&Name::Directory);
-                    change.apply(durable);
-                } else {
-                    rest.push(change);
+            changes.retain(|change| {
+                if !change.is_in(&path) || !can_be_durable(durable, change) {
+                    return true;
                 }
-            }
+                let vacated = change.vacates.as_ref().and_then(|it| durable.get(it));
+                loses_directory |= vacated == Some(&Name::Directory);
+                change.apply(durable);
+                false
+            });
             if loses_directory {
                 // It was empty: what was removed from it before is gone with it.
                 drop_orphans(durable);
             }
-            state.changes = rest;
             Ok(())
         });
         synced.await

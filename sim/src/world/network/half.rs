@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::task::Poll;
 
 use async_trait::async_trait;
@@ -35,29 +36,42 @@ struct Sender {
 #[async_trait]
 impl FrameSender for Sender {
     async fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
-        let mut frame = Some(frame);
-        poll_fn(|context| {
-            if !self.network.life.is_running() {
-                return Poll::Pending;
+        let mut waiting = frame;
+        poll_fn(|context| match self.try_send(mem::take(&mut waiting)) {
+            Ok(None) => Poll::Ready(Ok(())),
+            Ok(Some(frame)) => {
+                waiting = frame;
+                let wire = &self.network.wire;
+                if self.network.life.is_running() {
+                    let pipe = &mut lock(&wire.state).pipes;
+                    let pipe = pipe.get_mut(&self.id).expect("a held pipe exists");
+                    let at = pipe.sender.breaks_at();
+                    pipe.sender.wait(&wire.timeline, context, at);
+                }
+                Poll::Pending
             }
-            let wire = &self.network.wire;
-            let now = wire.timeline.now();
-            let state = &mut *lock(&wire.state);
-            let frames_max = state.config.frames_max;
-            let pipe = state.pipes.get_mut(&self.id).expect("a held pipe exists");
-            if let Some(error) = pipe.sender.error_at(now) {
-                return Poll::Ready(Err(error));
-            }
-            if pipe.queue.len() >= frames_max {
-                let at = pipe.sender.breaks_at();
-                pipe.sender.wait(&wire.timeline, context, at);
-                return Poll::Pending;
-            }
-            let frame = frame.take().expect("a send completes once");
-            state.send(&wire.timeline, self.id, frame);
-            Poll::Ready(Ok(()))
+            Err(error) => Poll::Ready(Err(error)),
         })
         .await
+    }
+
+    fn try_send(&mut self, frame: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        if !self.network.life.is_running() {
+            return Ok(Some(frame));
+        }
+        let wire = &self.network.wire;
+        let now = wire.timeline.now();
+        let state = &mut *lock(&wire.state);
+        let frames_max = state.config.frames_max;
+        let pipe = &state.pipes[&self.id];
+        if let Some(error) = pipe.sender.error_at(now) {
+            return Err(error);
+        }
+        if pipe.queue.len() >= frames_max {
+            return Ok(Some(frame));
+        }
+        state.send(&wire.timeline, self.id, frame);
+        Ok(None)
     }
 }
 
@@ -97,8 +111,7 @@ impl FrameReceiver for Receiver {
                     Poll::Ready(Ok(item.frame))
                 }
                 Some(_) | None => {
-                    let item = pipe.queue.front().and_then(|item| item.arrives);
-                    let at = [item, pipe.receiver.breaks_at()].into_iter().flatten().min();
+                    let at = pipe.next_news();
                     pipe.receiver.wait(&wire.timeline, context, at);
                     Poll::Pending
                 }

@@ -133,9 +133,17 @@ impl Pipe {
     }
 
     pub(super) fn arm_receiver(&mut self, timeline: &Timeline) {
-        let item = self.queue.front().and_then(|item| item.arrives);
-        let at = [item, self.receiver.breaks_at()].into_iter().flatten().min();
+        let at = self.next_news();
         self.receiver.wake_at(timeline, at);
+    }
+
+    /// When the receiver next has something to hear, as far as is known.
+    pub(super) fn next_news(&self) -> Option<Moment> {
+        let item = self.queue.front().and_then(|item| item.arrives);
+        match (item, self.receiver.breaks_at()) {
+            (Some(arrives), Some(breaks)) => Some(arrives.min(breaks)),
+            (arrives, breaks) => arrives.or(breaks),
+        }
     }
 
     pub(super) fn arm_sender(&mut self, timeline: &Timeline) {
@@ -176,7 +184,9 @@ impl End {
             return;
         }
         let timer = timeline.set(at, waker.clone());
-        if let Some(old) = self.timer.replace(timer) {
+        let old = self.timer.replace(timer);
+        // One of the past has fired: it was set for what was to come.
+        if let Some(old) = old.filter(|it| it.at > timeline.now()) {
             timeline.cancel(old);
         }
     }
