@@ -310,11 +310,9 @@ impl Rescale {
         if self.tamper.skips(DataStep::MergeOwners) {
             former.end = former.start + 1;
         }
-        let splits = stored.iter().flat_map(|it| &it.positions).enumerate();
-        let mut contents = Contents {
-            positions: splits.filter(|(nth, _)| takeover.reads(*nth)).map(|(_, it)| *it).collect(),
-            ..Contents::default()
-        };
+        let splits: Vec<_> = stored.iter().map(|it| it.positions.as_slice()).collect();
+        let positions = takeover.splits(&splits).into_iter().copied().collect();
+        let mut contents = Contents { positions, ..Contents::default() };
         for (of, found) in (0..).zip(stored) {
             if takeover.inherits_from(of) && !self.tamper.skips(DataStep::InheritTransactions) {
                 contents.transactions.extend(&found.transactions);

@@ -1,7 +1,7 @@
 //! What a subtask takes over when the job has another parallelism than its checkpoint (M5, M7, K10).
 //!
 //! ```text
-//! splits          the n-th of all to subtask n % now      list state      as `operator_state` decides
+//! splits          as they were listed, in turn            list state      as `operator_state` decides
 //! keyed state     by key groups (M2)                      transactions    those of subtask i to i % now
 //! ```
 //!
@@ -12,6 +12,7 @@
 //! Deliberately absent: records in flight. A checkpoint that another parallelism is restored from holds
 //! none (E11).
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::key_group::{former_owners, owned_by};
@@ -45,8 +46,12 @@ impl Takeover {
         former % self.now == self.index
     }
 
-    /// Whether it reads the split, of all splits of all former subtasks in their order.
-    pub fn reads(&self, nth_split: usize) -> bool {
-        nth_split % self.now as usize == self.index as usize
+    /// The splits it reads, of those of each former subtask. They were dealt out in turn; taken up in turn they
+    /// are in the order in which they were listed, and are dealt out as if the job began like this: who reads
+    /// one after the other reads what was meant to be read first, first.
+    pub fn splits<'a, T>(&self, of_former: &[&'a [T]]) -> Vec<&'a T> {
+        let rounds = of_former.iter().map(|it| it.len()).max().unwrap_or(0);
+        let listed = (0..rounds).flat_map(|nth| of_former.iter().filter_map(move |it| it.get(nth)));
+        listed.skip(self.index as usize).step_by(self.now as usize).collect()
     }
 }

@@ -23,14 +23,17 @@ proptest! {
 
     // Rules: J1, M5
     #[test]
-    fn each_split_is_read_by_one_subtask_and_no_subtask_has_two_more_than_another(
-        now in 1..=KEY_GROUPS, splits in 0_usize..300,
+    fn splits_are_dealt_out_as_if_the_job_had_always_had_this_parallelism(
+        now in 1..=KEY_GROUPS, before in 1..=KEY_GROUPS, splits in 0_usize..300,
     ) {
-        let read = |it: Takeover| (0..splits).filter(|nth| it.reads(*nth)).count();
-        let counts: Vec<usize> = all(now, 1).map(read).collect();
-        prop_assert_eq!(counts.iter().sum::<usize>(), splits);
-        let (most, least) = (counts.iter().max(), counts.iter().min());
-        prop_assert!(most.unwrap_or(&0) - least.unwrap_or(&0) <= 1);
+        let dealt = |parallelism: u32| -> Vec<Vec<usize>> {
+            let of = |index: u32| (0..splits).skip(index as usize).step_by(parallelism as usize);
+            (0..parallelism).map(|index| of(index).collect()).collect()
+        };
+        let former = dealt(before);
+        let former: Vec<&[usize]> = former.iter().map(Vec::as_slice).collect();
+        let taken = |it: Takeover| it.splits(&former).into_iter().copied().collect::<Vec<_>>();
+        prop_assert_eq!(all(now, before).map(taken).collect::<Vec<_>>(), dealt(now));
     }
 
     // Rules: M1, M2, M4

@@ -96,8 +96,8 @@ async fn take_over(
     let (at, of) = (index as usize, parallelism as usize);
     operator_state::restore(chain.outputs(), &snapshots, at, of).map_err(Failure::fatal)?;
     let watermark = operator_state::watermark_of(&snapshots).map_err(Failure::fatal)?;
-    let splits = snapshots.iter().flat_map(|it| &it.splits).enumerate();
-    let splits = splits.filter(|(nth, _)| takeover.reads(*nth)).map(|(_, it)| it.clone()).collect();
+    let splits: Vec<_> = snapshots.iter().map(|it| it.splits.as_slice()).collect();
+    let splits = takeover.splits(&splits).into_iter().cloned().collect();
     let mut merged = Snapshot {
         is_ended: false,
         splits,
