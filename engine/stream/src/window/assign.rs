@@ -106,9 +106,9 @@ impl Sliding {
     }
 
     fn newest(&self, at: EventTime) -> Window {
-        // The remainder is that of the difference, which need not fit into 64 bits.
-        let behind = (i128::from(at.0) - i128::from(self.offset)).rem_euclid(self.slide.into());
-        let behind = i64::try_from(behind).expect("less than the slide");
+        // The difference of time and offset need not fit into 64 bits, that of their remainders does.
+        let behind = at.0.rem_euclid(self.slide) - self.offset;
+        let behind = if behind < 0 { behind + self.slide } else { behind };
         self.starting(at.0.saturating_sub(behind))
     }
 
