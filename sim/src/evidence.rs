@@ -5,6 +5,7 @@
 //! before its cut. They are read again
 //! whenever another checkpoint is deleted. Output is looked at whenever a transaction is on its way.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,8 +41,9 @@ use crate::world::{InspectableDisk, View};
 /// What was seen on the disk during a run.
 pub(crate) struct Evidence {
     subject: Arc<dyn Subject>,
-    /// What a whole checkpoint of its job consists of.
-    plan: Vec<SubtaskPlan>,
+    /// What a whole checkpoint of its job consists of. To know it the job is built, which may not come back:
+    /// once there is a watchdog.
+    plan: OnceCell<Vec<SubtaskPlan>>,
     completed: Option<CheckpointId>,
     checkpoints: BTreeMap<CheckpointId, CheckpointContents>,
     /// Each subtask's last snapshot with positions and state: what a checkpoint that holds only its finish
@@ -71,8 +73,8 @@ impl Evidence {
     pub(crate) fn new(subject: Arc<dyn Subject>) -> Self {
         let (checkpoints, last, early) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
-            plan: subtask_plans(subject.job()),
             subject,
+            plan: OnceCell::new(),
             completed: None,
             checkpoints,
             last,
@@ -87,6 +89,10 @@ impl Evidence {
             is_output_unjudged: false,
             is_list_spread: false,
         }
+    }
+
+    fn plan(&self) -> &[SubtaskPlan] {
+        self.plan.get_or_init(|| subtask_plans(self.subject.job()))
     }
 
     /// Looks at the disk when `event` is a reason to.
@@ -199,7 +205,7 @@ impl Evidence {
         let Some(record) = record(disk, &self.root) else { return };
         for checkpoint in record.retained {
             let directory = layout::checkpoint(&self.root, checkpoint);
-            let seen = read(disk, &directory, self.subject.job(), &self.plan);
+            let seen = read(disk, &directory, self.subject.job(), self.plan());
             let Some(before) = self.checkpoints.get_mut(&checkpoint) else {
                 let contents = self.contents(checkpoint, seen);
                 self.checkpoints.insert(checkpoint, contents);
@@ -216,7 +222,7 @@ impl Evidence {
     /// Reads every savepoint. Whatever becomes of its job, it stays (H7).
     pub(crate) fn look_at_savepoints(&mut self, disk: &InspectableDisk) {
         for (checkpoint, directory) in self.savepoints.clone() {
-            let seen = read(disk, &directory, self.subject.job(), &self.plan);
+            let seen = read(disk, &directory, self.subject.job(), self.plan());
             if let Some(before) = self.checkpoints.get_mut(&checkpoint) {
                 if let (Err(cause), Ok(())) = (seen, &before.restorable) {
                     before.restorable = Err(format!("of its savepoint, {cause}"));

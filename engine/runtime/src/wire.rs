@@ -204,8 +204,11 @@ pub struct RemoteSender {
     line: Arc<Mutex<Line>>,
     /// Frames in the order they are to be sent; with the first goes the connection, which comes back when
     /// none is left.
-    late: MailboxSender<(Option<Box<dyn FrameSender>>, Vec<u8>)>,
+    late: MailboxSender<Late>,
 }
+
+/// A frame that found no room, and the connection with the first of them.
+type Late = (Option<Box<dyn FrameSender>>, Vec<u8>);
 
 /// What the two sides of a remote channel's sending end share.
 struct Line {
@@ -258,9 +261,8 @@ impl RemoteSender {
                 Ok(None)
             }
             Err(error) => {
-                sometimes!(ChannelBreaksWhileSending);
                 drop(line);
-                give_up(&self.line, Broken::told(error.to_string()));
+                give_up(&self.line, Broken::while_sending(&error));
                 Err(format!("a channel broke: {error}"))
             }
         }
@@ -287,12 +289,17 @@ impl Broken {
     fn told(cause: impl Into<String>) -> Self {
         Self { cause: cause.into(), is_silent: false }
     }
+
+    fn while_sending(error: &std::io::Error) -> Self {
+        sometimes!(ChannelBreaksWhileSending);
+        Self::told(error.to_string())
+    }
 }
 
 /// Carries late frames one way while `taking` goes on the other, until the subtask is gone and all are sent, or
 /// the connection breaks.
 async fn carry(
-    mut late: Mailbox<(Option<Box<dyn FrameSender>>, Vec<u8>)>,
+    mut late: Mailbox<Late>,
     line: &Mutex<Line>,
     taking: impl Future<Output = Broken>,
 ) -> Option<Broken> {
@@ -302,8 +309,7 @@ async fn carry(
             held = sender.or(held);
             let sender = held.as_mut().expect("it comes with the first frame");
             if let Err(error) = sender.send(frame).await {
-                sometimes!(ChannelBreaksWhileSending);
-                return Some(Broken::told(error.to_string()));
+                return Some(Broken::while_sending(&error));
             }
             let mut line = lock(line);
             if late.is_empty() {

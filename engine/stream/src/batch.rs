@@ -10,8 +10,11 @@ use crate::record::Record;
 pub struct Batch {
     records: Box<dyn Any + Send>,
     length: usize,
-    encode: fn(&(dyn Any + Send), Vec<u8>) -> Result<Vec<u8>, StreamError>,
+    encode: Encode,
 }
+
+/// Encodes records behind what is there.
+type Encode = fn(&(dyn Any + Send), Vec<u8>) -> Result<Vec<u8>, StreamError>;
 
 impl Batch {
     /// Wraps `records`.
