@@ -23,6 +23,7 @@ use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrateg
 use seawall_protocol::coordinator::{
     Coordinator, Effect, Input, JobPlan, Request, RequestId, SubtaskPlan, Timer, WriteId,
 };
+use seawall_protocol::execution::Execution;
 use seawall_protocol::graph::at_parallelism;
 use seawall_protocol::key_group::owner_of;
 use seawall_protocol::message::{CheckpointKind, DeclineReason, Deployment, Order, ToCoordinator};
@@ -168,6 +169,17 @@ struct Disk {
     output: BTreeSet<u8>,
 }
 
+/// Where an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Life {
+    /// It was not told to start.
+    Ready,
+    /// Not everything that was restored is committed, and nothing else is done before (K4).
+    Restoring,
+    Reading,
+    Ended,
+}
+
 /// The worker's process: what a crash loses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Running {
@@ -175,10 +187,7 @@ struct Running {
     subtasks: Vec<Contents>,
     /// Emitted since the last pre-commit, by subtask.
     open: Vec<Vec<u8>>,
-    is_started: bool,
-    /// Not everything that was restored is committed, and nothing else is done before (K4).
-    is_restoring: bool,
-    has_ended: bool,
+    life: Life,
     /// Subtasks that have something to commit, and up to which checkpoint.
     to_commit: BTreeMap<u32, CheckpointId>,
     /// Everything is to be committed, and then the subtasks finish.
@@ -291,9 +300,7 @@ impl Rescale {
             attempt,
             open: vec![Vec::new(); subtasks.len()],
             subtasks,
-            is_started: false,
-            is_restoring: deployment.restore.is_some(),
-            has_ended: false,
+            life: Life::Ready,
             to_commit: to_commit.into_iter().flatten().collect(),
             is_finishing: false,
         });
@@ -330,12 +337,13 @@ impl Rescale {
             Order::Deploy(deployment) => self.deploy(state, &deployment),
             Order::Start(_) => {
                 if let Some(running) = &mut state.running {
-                    running.is_started = true;
+                    let has_restored = !running.to_commit.is_empty();
+                    running.life = if has_restored { Life::Restoring } else { Life::Reading };
                 }
             }
             Order::Trigger { barrier, .. } => {
                 let checkpoint = barrier.checkpoint;
-                if state.running.as_ref().is_some_and(|it| it.is_restoring) {
+                if state.running.as_ref().is_some_and(|it| it.life < Life::Reading) {
                     let reason = DeclineReason::NotRunning;
                     let decline = |attempt| ToCoordinator::Decline { attempt, checkpoint, reason };
                     return tell_all(state, decline);
@@ -423,7 +431,9 @@ fn commit(state: &mut State, index: u32) -> Option<()> {
             }
         }
     }
-    running.is_restoring &= !running.to_commit.is_empty();
+    if running.life == Life::Restoring && running.to_commit.is_empty() {
+        running.life = Life::Reading;
+    }
     if running.is_finishing && running.to_commit.is_empty() {
         tell_all(state, ToCoordinator::Finished);
         state.running = None;
@@ -542,14 +552,13 @@ impl Model for Rescale {
         if !state.orders.is_empty() {
             actions.push(Action::Order);
         }
-        if let Some(running) = state.running.as_ref().filter(|it| it.is_started) {
+        if let Some(running) = state.running.as_ref().filter(|it| it.life > Life::Ready) {
             actions.extend(running.to_commit.keys().map(|it| Action::Commit(*it)));
         }
-        if let Some(running) = state.running.as_ref().filter(|it| it.is_started && !it.is_restoring)
-        {
+        if let Some(running) = state.running.as_ref().filter(|it| it.life >= Life::Reading) {
             let positions = running.subtasks.iter().flat_map(|it| &it.positions);
             let mut unread = positions.filter(|it| it.1 < self.records).peekable();
-            if unread.peek().is_none() && !running.has_ended {
+            if unread.peek().is_none() && running.life == Life::Reading {
                 actions.push(Action::End);
             }
             actions.extend(unread.map(|it| Action::Read(it.0)));
@@ -598,7 +607,7 @@ impl Model for Rescale {
             }
             Action::Read(split) => self.read(&mut state, split)?,
             Action::End => {
-                state.running.as_mut()?.has_ended = true;
+                state.running.as_mut()?.life = Life::Ended;
                 tell_all(&mut state, ToCoordinator::Ended);
             }
             Action::Commit(index) => commit(&mut state, index)?,
@@ -640,7 +649,7 @@ impl Model for Rescale {
             // M7: an attempt that runs at another parallelism than the record says is being stopped.
             Property::always("one-owner", |_: &Self, state: &State| {
                 let core = &state.leader.core;
-                let slots = core.execution().filter(|_| core.is_running()).map(|it| it.slots());
+                let slots = core.execution().filter(|_| core.is_running()).map(Execution::slots);
                 slots.is_none_or(|it| it == core.parallelism())
             }),
             Property::eventually("recovers", |_: &Self, state: &State| {

@@ -9,7 +9,7 @@
 //! from many records (a count), they are narrowed to those between the last checkpoint whose state was right
 //! for the key and the first in which it was not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seawall_jobs::origin::{Origin, is_before};
 use seawall_protocol::CheckpointId;
@@ -23,6 +23,8 @@ use crate::trace::{Chains, show_attempt};
 const SUBJECTS_MAX: usize = 3;
 /// Records that are named of one line.
 const RECORDS_MAX: usize = 3;
+/// Lost lines that are looked at for one that a misplaced record belongs to.
+const LOST_MAX: usize = 64;
 
 /// The splits in each completed checkpoint, each at its position.
 pub(crate) type Splits = BTreeMap<CheckpointId, Vec<Vec<u8>>>;
@@ -48,8 +50,26 @@ impl Ledger<'_> {
         if let Some(from) = self.records(line, &origins) {
             told.push(format!("{line}: {from}"));
         }
+        told.extend(self.misplaced(line, &origins));
         told.extend(self.files(line));
         told
+    }
+
+    /// A line that should not be there, and whose only record is one of a line that is lost: it came into the
+    /// wrong window, or was taken for late.
+    fn misplaced(&self, line: &str, origins: &[Origin]) -> Option<String> {
+        let [record] = origins else { return None };
+        let is_expected = |it: &Vec<u8>| it.as_slice() == line.as_bytes();
+        if self.history.expected_output.iter().any(is_expected) {
+            return None;
+        }
+        let holds = |it: &&str| self.subject.origins(it).contains(record);
+        let committed = self.history.committed_output.iter().flat_map(|it| &it.lines);
+        let committed: BTreeSet<&Vec<u8>> = committed.collect();
+        let lost = self.history.expected_output.iter().filter(|it| !committed.contains(it));
+        let mut lost = lost.filter_map(|it| str::from_utf8(it).ok()).take(LOST_MAX);
+        let belongs = lost.find(holds)?;
+        Some(format!("  in the wrong place: {record} belongs to {belongs}, which is lost"))
     }
 
     /// The records, narrowed as far as checkpoints allow, and whose cut holds them. Where nothing is lost, the

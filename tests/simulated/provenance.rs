@@ -21,3 +21,15 @@ fn a_line_too_many_is_traced_to_its_record_its_checkpoint_and_its_attempts() {
         assert!(file.contains(step), "{file}");
     }
 }
+
+#[test]
+fn a_record_in_the_wrong_window_is_named_with_the_window_that_lacks_it() {
+    let scenario = scenario("planted/timers-fire-early");
+    let Outcome::Violated { message, .. } = run::run(&scenario, 1).result else {
+        panic!("the planted bug is caught at seed 1")
+    };
+    let misplaced = message.lines().find(|it| it.contains("in the wrong place"));
+    let misplaced = misplaced.expect("a record that came late is on time in truth");
+    assert!(misplaced.contains("/input/part-"), "{misplaced}");
+    assert!(misplaced.contains("belongs to minutes: "), "{misplaced}");
+}
