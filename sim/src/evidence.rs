@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_jobs::reference::State;
-use seawall_protocol::config::StateBackend;
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::event::Event;
 use seawall_protocol::finished::find_gap;
@@ -30,7 +29,6 @@ use seawall_runtime::storage::{Manifest, Snapshot, layout, shared};
 use seawall_spec::records_in_order;
 use seawall_spec::{CheckpointContents, CommittedFile, TakenBack, VisibleEarly};
 use seawall_stream::Job;
-use seawall_stream::chain::Place;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::provenance::Splits;
@@ -366,17 +364,11 @@ fn empty(checkpoint: CheckpointId) -> CheckpointContents {
     }
 }
 
-/// Whether an operator of the job has list state. Nobody runs the chains that are asked.
+/// Whether an operator of the job has list state.
 fn has_list_state(job: &Job) -> bool {
-    let place = Place {
-        parallelism: job.parallelism,
-        index: 0,
-        key_groups: job.key_groups,
-        state: StateBackend::Heap,
-    };
     let mut has_list_state = false;
     for operator in &job.operators {
-        let visited = (operator.build)(place).outputs().states(&mut |_, state| {
+        let visited = job.unplaced(operator).outputs().states(&mut |_, state| {
             has_list_state |= state.redistribution() == Redistribution::List;
             Ok(())
         });

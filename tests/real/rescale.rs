@@ -54,6 +54,18 @@ fn a_killed_job_goes_on_with_the_parallelism_it_was_given() {
 
 // Rules: M3
 #[test]
+fn too_few_key_groups_for_the_parallelism_it_was_given_are_refused() {
+    let scratch = Scratch::new();
+    let running = started(&scratch, "");
+    scratch.finish("rescale seawall-data --parallelism 4");
+    running.kill();
+    let again = scratch.run(&format!("{SLOW} -D pipeline.max-parallelism=3"));
+    assert_eq!(again.code, 2, "{}", again.stderr);
+    assert!(again.stderr.contains("128 key groups, and has 3 now"), "{}", again.stderr);
+}
+
+// Rules: M3
+#[test]
 fn what_cannot_be_is_refused_and_the_job_runs_on() {
     let scratch = Scratch::new();
     let expected = undisturbed(&scratch);

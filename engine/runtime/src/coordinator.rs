@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use seawall_env::{Connection, Env, FrameReceiver, Listener};
 use seawall_probe::{buggify, sometimes};
-use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy, StateBackend};
+use seawall_protocol::config::{CheckpointConfig, HeartbeatConfig, RestartStrategy};
 use seawall_protocol::coordinator::SubtaskPlan;
 use seawall_protocol::coordinator::{
     Answer, Coordinator, Delay, Effect, Input, JobPlan, Outcome, Request, RequestId, Timer,
@@ -29,7 +29,6 @@ use seawall_protocol::record::{JobResult, SnapshotHandle, StoreRecord};
 use seawall_protocol::shared_files::RetainedFiles;
 use seawall_protocol::{CheckpointId, JobId, SessionId, SubtaskId, WorkerId};
 use seawall_stream::Job;
-use seawall_stream::chain::Place;
 
 use crate::channel::yield_now;
 use crate::control::{Ask, Asked, Control, Reply};
@@ -131,17 +130,8 @@ pub async fn run(env: Env, config: CoordinatorConfig) -> Result<Outcome, Runtime
 
 /// The subtasks of `job`, and who sends to whom.
 pub fn subtask_plans(job: &Job) -> Vec<SubtaskPlan> {
-    let (unions, ends): (Vec<bool>, Vec<bool>) =
-        job.operators.iter().map(|it| looked_at(it, job)).unzip();
-    let subtask_plan = |subtask: SubtaskId| {
-        let upstream: BTreeSet<_> =
-            job.channels_into(subtask).into_iter().map(|(_, from)| from).collect();
-        let has_union_state = unions[subtask.operator.0 as usize];
-        let acts_at_end = ends[subtask.operator.0 as usize];
-        let upstream = upstream.into_iter().collect();
-        SubtaskPlan { subtask, upstream, has_union_state, acts_at_end }
-    };
-    job.subtasks().map(subtask_plan).collect()
+    let one_of_each: Vec<SubtaskPlan> = job.operators.iter().map(|it| outline(it, job)).collect();
+    graph::at_parallelism(&one_of_each, &edges(job), job.parallelism)
 }
 
 /// The subtasks of `job` as they were when a checkpoint of these operators was taken.
@@ -159,29 +149,31 @@ pub fn plans_then(job: &Job, operators: &[OperatorInfo]) -> Vec<SubtaskPlan> {
     plans
 }
 
-/// The job with the parallelism that the record says.
+/// The job with the parallelism that the record says. Whether there are key groups for it is yet to be seen.
 fn as_recorded(job: &Job, record: &StoreRecord) -> Job {
-    job.at(record.parallelism.unwrap_or(job.parallelism))
+    Job { parallelism: record.parallelism.unwrap_or(job.parallelism), ..job.clone() }
 }
 
-/// Asks a chain, which nobody runs, whether it has union state, and whether it acts at its end.
-fn looked_at(operator: &seawall_stream::job::Operator, job: &Job) -> (bool, bool) {
-    let state = StateBackend::Heap;
-    let place = Place { parallelism: job.parallelism, index: 0, key_groups: job.key_groups, state };
+/// A subtask of the operator, without who sends to it.
+fn outline(operator: &seawall_stream::job::Operator, job: &Job) -> SubtaskPlan {
+    let mut chain = job.unplaced(operator);
     let mut has_union_state = false;
-    let mut chain = (operator.build)(place);
     let visited = chain.outputs().states(&mut |_, state| {
         has_union_state |= state.redistribution() == Redistribution::Union;
         Ok(())
     });
     visited.expect("nothing is encoded");
-    (has_union_state, chain.outputs().hears_end())
+    SubtaskPlan {
+        has_union_state,
+        acts_at_end: chain.outputs().hears_end(),
+        ..SubtaskPlan::source(SubtaskId { operator: operator.id, index: 0 })
+    }
 }
 
 fn plan(config: &CoordinatorConfig) -> JobPlan {
     JobPlan {
         subtasks: subtask_plans(&config.job),
-        edges: config.job.edges.iter().map(edge).collect(),
+        edges: edges(&config.job),
         parallelism_max: config.job.key_groups,
         checkpoint: config.checkpoint.clone(),
         restart: config.restart.clone(),
@@ -189,8 +181,13 @@ fn plan(config: &CoordinatorConfig) -> JobPlan {
     }
 }
 
-fn edge(it: &seawall_stream::job::Edge) -> graph::Edge {
-    graph::Edge { from: it.from, to: it.to, pattern: it.pattern }
+fn edges(job: &Job) -> Vec<graph::Edge> {
+    let edge = |it: &seawall_stream::job::Edge| graph::Edge {
+        from: it.from,
+        to: it.to,
+        pattern: it.pattern,
+    };
+    job.edges.iter().map(edge).collect()
 }
 
 /// What a new leader knows.

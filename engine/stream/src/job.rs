@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_env::{BoxFuture, Env};
+use seawall_protocol::config::StateBackend;
 pub use seawall_protocol::graph::Pattern;
 use seawall_protocol::key_group::default_key_groups;
 use seawall_protocol::{CheckpointId, OperatorId, SubtaskId};
@@ -96,6 +97,12 @@ impl Job {
         let legal = 1..=self.key_groups;
         assert!(legal.contains(&parallelism), "parallelism {parallelism} is not in {legal:?}");
         Self { parallelism, ..self.clone() }
+    }
+
+    /// A chain of the operator to ask for what it is made of; nobody runs it.
+    pub fn unplaced(&self, operator: &Operator) -> Chain {
+        let (parallelism, key_groups) = (self.parallelism, self.key_groups);
+        (operator.build)(Place { parallelism, index: 0, key_groups, state: StateBackend::Heap })
     }
 
     /// Every subtask, ascending.

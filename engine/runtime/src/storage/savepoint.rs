@@ -18,13 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use seawall_probe::sometimes;
-use seawall_protocol::config::StateBackend;
 use seawall_protocol::message::CheckpointKind;
 use seawall_protocol::record::SnapshotHandle;
 use seawall_protocol::shared_files::{SharedFile, SharedFileId};
 use seawall_protocol::{Attempt, CheckpointId, JobId, SubtaskId};
 use seawall_stream::Job;
-use seawall_stream::chain::Place;
 use serde::{Deserialize, Serialize};
 
 use crate::operator_state::WATERMARK;
@@ -479,9 +477,7 @@ async fn import_files(
 
 /// The names of the operator states that the subtask's chain declares.
 fn declared_states(job: &Job, subtask: SubtaskId) -> BTreeSet<String> {
-    let (parallelism, key_groups, state) = (job.parallelism, job.key_groups, StateBackend::Heap);
-    let place = Place { parallelism, index: subtask.index, key_groups, state };
-    let mut chain = (job.operators[subtask.operator.0 as usize].build)(place);
+    let mut chain = job.unplaced(&job.operators[subtask.operator.0 as usize]);
     let mut declared = BTreeSet::new();
     let visited = chain.outputs().states(&mut |name, _| {
         declared.insert(name.to_owned());
