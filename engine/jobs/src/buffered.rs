@@ -85,20 +85,13 @@ struct LanesReader {
     splits: Vec<GeneratorSplit>,
 }
 
-impl LanesReader {
-    fn progress(&self) -> Progress {
-        let is_at_end = self.splits.iter().all(|it| it.next >= it.end);
-        if is_at_end { Progress::Ended } else { Progress::Ready }
-    }
-}
-
 #[async_trait]
 impl SourceReader for LanesReader {
     type Record = Laned;
     type Split = GeneratorSplit;
 
     async fn fill(&mut self) -> Result<Progress, ConnectorError> {
-        Ok(self.progress())
+        Ok(GeneratorSplit::progress(&self.splits))
     }
 
     fn emit(
@@ -106,15 +99,15 @@ impl SourceReader for LanesReader {
         limit: usize,
         out: &mut impl Collect<Laned>,
     ) -> Result<Progress, ConnectorError> {
-        let mut left = limit;
+        let source = self.source;
+        let mut left = limit as u64;
         for split in &mut self.splits {
-            while left > 0 && split.next < split.end {
-                out.push((split.next % split.step, split.step, self.source.record(split.next)));
-                split.next += split.step;
-                left -= 1;
-            }
+            let lanes = split.step;
+            left -= split.advance(left, |index| {
+                out.push((index % lanes, lanes, source.record(index)));
+            });
         }
-        Ok(self.progress())
+        Ok(GeneratorSplit::progress(&self.splits))
     }
 
     fn splits(&self) -> Vec<GeneratorSplit> {

@@ -28,6 +28,28 @@ pub struct GeneratorSplit {
     pub end: u64,
 }
 
+impl GeneratorSplit {
+    /// Hands the indices of at most `limit` records to `each`, and returns of how many.
+    #[inline]
+    pub fn advance(&mut self, limit: u64, mut each: impl FnMut(u64)) -> u64 {
+        let left = self.end.saturating_sub(self.next).div_ceil(self.step);
+        let count = left.min(limit);
+        let mut next = self.next;
+        for _ in 0..count {
+            each(next);
+            next += self.step;
+        }
+        self.next = next;
+        count
+    }
+
+    /// What a reader of these splits can do next.
+    pub fn progress(splits: &[Self]) -> Progress {
+        let is_at_end = splits.iter().all(|it| it.next >= it.end);
+        if is_at_end { Progress::Ended } else { Progress::Ready }
+    }
+}
+
 impl GeneratorSource {
     /// Record `index` of the sequence.
     #[inline]
@@ -82,23 +104,13 @@ pub struct GeneratorReader {
     splits: Vec<GeneratorSplit>,
 }
 
-impl GeneratorReader {
-    fn progress(&self) -> Progress {
-        if self.splits.iter().all(|it| it.next >= it.end) {
-            Progress::Ended
-        } else {
-            Progress::Ready
-        }
-    }
-}
-
 #[async_trait]
 impl SourceReader for GeneratorReader {
     type Record = u64;
     type Split = GeneratorSplit;
 
     async fn fill(&mut self) -> Result<Progress, ConnectorError> {
-        Ok(self.progress())
+        Ok(GeneratorSplit::progress(&self.splits))
     }
 
     fn emit(
@@ -109,17 +121,9 @@ impl SourceReader for GeneratorReader {
         let source = self.source;
         let mut budget = limit as u64;
         for split in &mut self.splits {
-            let left = split.end.saturating_sub(split.next).div_ceil(split.step);
-            let count = left.min(budget);
-            let mut next = split.next;
-            for _ in 0..count {
-                out.push(source.record(next));
-                next += split.step;
-            }
-            split.next = next;
-            budget -= count;
+            budget -= split.advance(budget, |index| out.push(source.record(index)));
         }
-        Ok(self.progress())
+        Ok(GeneratorSplit::progress(&self.splits))
     }
 
     fn splits(&self) -> Vec<GeneratorSplit> {
