@@ -8,7 +8,7 @@
 //! | lead       | the next token               | write the same again                               |
 //! | deploy     | the next attempt             | write the same again                               |
 //! | reserve    | the next checkpoint id       | write the same again                               |
-//! | publish    | the checkpoint, retention    | write the *old* facts, then it is certainly undone |
+//! | publish    | the checkpoint, retention, what is decided with it (a stop, a parallelism) | write the *old* facts, then it is certainly undone |
 //! | expire     | no checkpoint that is too old | write the same again                              |
 //! | finish     | the result                   | write the same again                               |
 //! | cancel     | the result, retention (H9)   | write the same again                               |
